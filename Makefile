@@ -1,0 +1,46 @@
+# demo, test, lab: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGE_FILES := setup.py settings.ini pyproject.toml
+
+.PHONY: demo test lab outputs clean help
+
+help:
+	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
+	@echo "make test     all tests"
+	@echo "make lab      the notebooks in JupyterLab"
+	@echo "make outputs  runs the notebooks again and stores their outputs (for contributors)"
+	@echo "make clean    removes what the above have installed"
+
+demo: $(VENV)/.package
+	@$(BIN)/python -m llama_nbchat.demo
+	@echo "Now try it yourself, in a notebook: make lab"
+
+test: $(VENV)/.dev
+	$(BIN)/nbdev-test
+	$(BIN)/python -m pytest -q
+
+lab: $(VENV)/.dev
+	$(BIN)/jupyter lab nbs/index.ipynb
+
+outputs: $(VENV)/.dev
+	$(BIN)/nbdev-export
+	$(BIN)/python -m tests.notebooks
+	$(BIN)/nbdev-clean
+
+# A stamp for each set of packages: made again when the requirements change, and nothing to do otherwise.
+$(VENV)/.package: $(PACKAGE_FILES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(PACKAGE_FILES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.package
+
+clean:
+	rm -rf $(VENV)
