@@ -1,0 +1,83 @@
+"""Runs the notebooks in a real Jupyter kernel, as a reader does, and makes README.md from the index.
+
+`python -m tests.notebooks [name ...]` stores the outputs, and writes README.md; the tests check that doing so changes nothing.
+"""
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbdev.clean import clean_nb
+
+root = Path(__file__).parent.parent
+nbs = root/"nbs"
+not_run = re.compile(r"^#\|\s*(eval:\s*false|train|notest)\b", re.MULTILINE)
+
+
+def paths():
+    "All notebooks of the project."
+    return sorted(path for path in nbs.rglob("*.ipynb") if not any(part[0] in "._" for part in path.relative_to(nbs).parts))
+
+
+def run(path):
+    "The notebook as it is after running it: cells that are not run in tests keep the outputs that they have."
+    notebook = nbformat.read(path, as_version=4)
+    whole, notebook.cells = notebook.cells, [c for c in notebook.cells if not not_run.search(c.source)]
+    for cell in notebook.cells:
+        if cell.cell_type == "code": cell.outputs = []
+    NotebookClient(notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    notebook.cells = whole
+    for cell in notebook.cells:
+        if cell.cell_type == "code": cell.outputs = merged(cell.outputs)
+    return notebook
+
+
+def merged(outputs):
+    "The outputs with what was printed in one piece: how often a stream was flushed is chance."
+    result = []
+    for output in outputs:
+        last = result[-1] if result else {}
+        if output["output_type"] == last.get("output_type") == "stream" and output["name"] == last["name"]:
+            last["text"] += output["text"]
+        else: result.append(output)
+    return result
+
+
+def outputs(notebook):
+    "For each code cell its source and its outputs, without what differs from run to run by design."
+    clean_nb(notebook)
+    return [(cell["source"], [{k: v for k, v in o.items() if k not in ("execution_count", "metadata")} for o in cell["outputs"]])
+            for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def readme(notebook):
+    "README.md: the text of the index, its code, and the outputs as the reader of a notebook sees them."
+    return "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
+
+
+def _parts(cell):
+    source = cell["source"]
+    if cell["cell_type"] == "markdown": return [source]
+    if re.search(r"^#\|\s*hide\b", source, re.MULTILINE): return []
+    return [f"```python\n{source}\n```", *map(_shown, cell["outputs"])]
+
+
+def _shown(output):
+    data = output.get("data", {})
+    if "text/markdown" in data:
+        text = re.sub(r"^<span [^>]*>\n*|\n*</span>$", "", "".join(data["text/markdown"]))
+        return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+    return f"```\n{''.join(data.get('text/plain') or output.get('text', '')).rstrip()}\n```"
+
+
+def main(names):
+    for path in paths():
+        if names and path.stem not in names: continue
+        notebook = run(path)
+        nbformat.write(notebook, path)
+        if path == nbs/"index.ipynb": (root/"README.md").write_text(readme(notebook), encoding="utf-8")
+        print(path.relative_to(root))
+
+
+if __name__ == "__main__": main(sys.argv[1:])
