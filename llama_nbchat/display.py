@@ -7,8 +7,9 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/display.html.md"""
 # %% auto #0
 __all__ = ['Screen', 'GrowingText', 'with_font_size', 'NotebookScreen', 'TextScreen', 'open_screen']
 
-# %% ../nbs/06_display.ipynb #4bed06e4
+# %% ../nbs/06_display.ipynb #d32dc9ec
 import math
+import re
 import sys
 import time
 import warnings
@@ -58,13 +59,15 @@ class GrowingText:
             self.screen = None
             warnings.warn(f"The answer can't be shown ({type(error).__name__}: {error}); it goes on unseen.", stacklevel=3)
 
-# %% ../nbs/06_display.ipynb #916230d2
+# %% ../nbs/06_display.ipynb #b7a82e6d
+_BLOCK = re.compile(r"\s*(\d+[.)]|[-*+#>|`~])")   # how a list, a heading, a quotation, a table or a code block begins
+
 def with_font_size(
     text:str,         # Markdown
     font_size:int=16  # In pixels
 ) -> str:             # Markdown
     "The text in an element that sets its font size."
-    gap = "\n\n" if "\n" in text else ""
+    gap = "\n\n" if "\n" in text or _BLOCK.match(text) else ""
     return f"<span style='font-size: {font_size}px;'>{gap}{text}{gap}</span>"
 
 # %% ../nbs/06_display.ipynb #8e63042b

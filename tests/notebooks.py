@@ -53,7 +53,9 @@ def outputs(notebook):
 
 def readme(notebook):
     "README.md: the text of the index, its code, and the outputs as the reader of a notebook sees them."
-    return "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
+    text = "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
+    text = re.sub(r"\]\((?![a-z]+:|#|\.\./)", f"]({nbs.name}/", text)   # links, seen from one folder further up
+    return text.replace("](../", "](")
 
 
 def _parts(cell):

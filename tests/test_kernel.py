@@ -18,7 +18,7 @@ chat = Chat(Slow())
 
 @pytest.fixture(scope="module")
 def kernel():
-    manager = KernelManager(kernel_name="python3", transport="ipc")
+    manager = KernelManager(kernel_name="python3")
     manager.start_kernel()
     client = manager.client()
     client.start_channels()

@@ -1,0 +1,49 @@
+"The notebooks, the modules and README.md say the same; running the notebooks again changes nothing."
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.notebooks import nbs, outputs, paths, readme, root, run
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    "A copy of the project as it is."
+    target = tmp_path_factory.mktemp("copy")
+    for name in ("nbs", "llama_nbchat"): shutil.copytree(root/name, target/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name in ("pyproject.toml", "settings.ini"): shutil.copy(root/name, target)
+    return target
+
+
+def changed(copy, folder, pattern):
+    "The files that differ between the project and its copy."
+    def files(base): return {p.relative_to(base): p.read_bytes() for p in (base/folder).rglob(pattern) if "checkpoint" not in str(p)}
+    here, there = files(root), files(copy)
+    return [str(name) for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
+
+
+def nbdev(command, copy): subprocess.run([Path(sys.executable).parent/f"nbdev-{command}"], cwd=copy, check=True)
+
+
+def test_modules_are_exported(copy):
+    nbdev("export", copy)
+    assert changed(copy, "llama_nbchat", "*.py") == [], "run nbdev-export"
+
+
+def test_notebooks_are_clean(copy):
+    nbdev("clean", copy)
+    assert changed(copy, "nbs", "*.ipynb") == [], "run nbdev-clean"
+
+
+def test_readme_is_the_index():
+    assert (root/"README.md").read_text(encoding="utf-8") == readme(nbformat.read(nbs/"index.ipynb", as_version=4)), "run make outputs"
+
+
+@pytest.mark.parametrize("path", paths(), ids=lambda path: path.stem)
+def test_outputs_are_real(path):
+    stored = nbformat.read(path, as_version=4)
+    assert outputs(run(path)) == outputs(stored), "run make outputs"

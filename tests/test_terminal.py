@@ -1,0 +1,35 @@
+"Outside of notebooks: the text goes to standard output, as it is written."
+import subprocess
+import sys
+
+from tests.notebooks import root
+
+
+def test_demo():
+    "`make demo`: the three turns, right, and nothing else on the screen."
+    run = subprocess.run([sys.executable, "-m", "llama_nbchat.demo"], capture_output=True, text=True, cwd=root)
+    assert (run.returncode, run.stderr) == (0, "")
+    first, second, third = [part.split("\n\n", 1)[1].split("\n") for part in run.stdout.strip().split("> ")[1:]]
+    planets = ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune"]
+    assert [line.split(". ")[1] for line in first if line] == planets
+    assert [line.split(". ")[1] for line in second if line] == planets[::-1]
+    assert [line for line in third if line][::7] == ["1. Mercury (0.055 Earth masses)", "8. Jupiter (317.8 Earth masses)"]
+
+
+def test_text_arrives_as_it_is_written():
+    "The reader of a pipe has the first word before the model has said the second."
+    code = ("import sys\nfrom llama_nbchat import Chat\nclass Waits:\n"
+            "    def create_chat_completion(self, messages, stream):\n"
+            "        yield {'choices': [{'delta': {'content': 'first'}}]}\n"
+            "        yield {'choices': [{'delta': {'content': sys.stdin.readline()}}]}\n"
+            "Chat(Waits())('Hello')")
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+    assert process.stdout.read(5) == "first"
+    assert process.communicate(" second", timeout=60)[0] == " second\n"
+
+
+def test_ipython_shows_a_reply_once():
+    code = "from llama_nbchat import *\nchat = Chat(ScriptedModel('Hello there'))\nchat('Hello?')\n"
+    run = subprocess.run([sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "-i"], input=code,
+        capture_output=True, text=True, cwd=root)
+    assert run.stdout.count("Hello there") == 1, run.stdout
