@@ -7,84 +7,89 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Timings', 'Reply', 'Chat']
 
-# %% ../nbs/08_chat.ipynb #6a112ded
+# %% ../nbs/08_chat.ipynb #224caa3f
+import inspect
+import signal
+import threading
 import time
+import warnings
+import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from fastcore.basics import patch
 from IPython import get_ipython
-from IPython.display import Markdown, display
+from IPython.display import display
 
-from .display import GrowingText, open_screen, with_font_size
-from .errors import ChatError, MessageError, MessageTypeError, check_parameters
-from .load import load
+from .display import GrowingText, open_screen
+from llama_nbchat.errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
+    check_parameters)
+from .load import is_file, load, model_settings
 from .messages import ChatMessages
 from .model import Delta, Usage
 
 # %% ../nbs/08_chat.ipynb #f61a33a1
 __all__ = ["Chat", "Reply", "Timings"]
 
-# %% ../nbs/08_chat.ipynb #132432a0
+# %% ../nbs/08_chat.ipynb #759be6ea
 @dataclass
 class Timings:
-    "How long an answer took, in seconds. What the model does not tell, or what never happened, is None."
+    "How long the model worked on an answer, in seconds. What it does not tell, or what never happened, is None."
     prefill: float|None = None              # Evaluating the prompt
-    time_to_first_token: float|None = None  # From the call to the first piece of text
-    total: float|None = None                # From the call to the end
+    time_to_first_token: float|None = None  # Until the first piece of text
+    total: float|None = None                # Until the end
     tokens_per_second: float|None = None    # While decoding: without the first token, and without the time it took
 
-# %% ../nbs/08_chat.ipynb #4c2521d0
+# %% ../nbs/08_chat.ipynb #bad25341
 class Reply:
     "The answer to one prompt. It grows while the model writes; once it has ended, it stays as it is."
     def __init__(self,
         prompt:str  # What was asked
     ):
         self.prompt = prompt
-        self.finish_reason = None      # "stop": the model was done; "length": there was no more room; None: it did not end by itself
+        self.finish_reason = None      # "stop": the model was done; "length": no more room; None: stopped, or not told
         self.interrupted = True        # Until it has ended
         self.usage = Usage()
-        self.timings = Timings()
-        self._pieces,self._shown_in,self._start = [],None,time.perf_counter()
+        self.timings = Timings(total=0.0)
+        self._pieces,self._shown_in = [],None
 
     @property
-    def text(self) -> str: return "".join(self._pieces)   # The answer, or what there is of it
+    def text(self) -> str:
+        "The answer, or what there is of it."
+        return "".join(self._pieces)
 
     def __str__(self): return self.text
 
-# %% ../nbs/08_chat.ipynb #619e4ed2
+# %% ../nbs/08_chat.ipynb #955fb68d
 @patch
-def _grow(self:Reply, delta):
-    now,timings = time.perf_counter() - self._start,self.timings
+def _grow(self:Reply, delta, seconds):
+    timings = self.timings
+    timings.total += seconds
     if delta.text:
-        if timings.time_to_first_token is None: timings.time_to_first_token = now
+        if timings.time_to_first_token is None: timings.time_to_first_token = timings.total
         self._pieces.append(delta.text)
     self.finish_reason = delta.finish_reason or self.finish_reason
     self.usage = delta.usage or self.usage
+    tokens,decoding = self.usage.completion_tokens,timings.total - (timings.time_to_first_token or timings.total)
+    if tokens and decoding: timings.tokens_per_second = (tokens - 1) / decoding
 
-@patch
-def _end(self:Reply):
-    timings,tokens = self.timings,self.usage.completion_tokens
-    timings.total = time.perf_counter() - self._start
-    decoding = timings.total - (timings.time_to_first_token or timings.total)
-    if tokens and tokens > 1 and decoding: timings.tokens_per_second = (tokens - 1) / decoding
-
-# %% ../nbs/08_chat.ipynb #6698c28c
+# %% ../nbs/08_chat.ipynb #74d876be
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
     return getattr(get_ipython(), "execution_count", None)
 
 @patch
 def _ipython_display_(self:Reply):
-    if self._shown_in is None or self._shown_in != _cell(): display(Markdown(self.text), metadata={})
+    if self._shown_in is None or self._shown_in != _cell():
+        display({"text/markdown": self.text, "text/plain": self.text}, raw=True)
 
 @patch
 def __repr__(self:Reply):
-    state = "interrupted" if self.interrupted else self.finish_reason
-    return f"Reply({self.text!r}, {state})"
+    return f"<Reply: {len(self.text)} characters, {'interrupted' if self.interrupted else self.finish_reason}>"
 
-# %% ../nbs/08_chat.ipynb #72226326
+# %% ../nbs/08_chat.ipynb #e0fbdc0d
 class Chat:
     "One conversation with a model."
     def __init__(self,
@@ -92,69 +97,130 @@ class Chat:
         system_message:str=None,  # An instruction for the whole conversation
         *,
         font_size:int=16,         # Of the answers in a notebook, in pixels
-        **params                  # Sampling parameters for each prompt, such as `temperature`, `max_tokens` (tokens), `seed`
+        **params                  # Sampling parameters for each prompt: `temperature`, `max_tokens`, `seed`, ...
     ):
-        self.model = load(llm)
-        self._check(params)
         self.messages,self.params,self.font_size = ChatMessages(),params,font_size
         if system_message is not None: self.messages.append_system_message(system_message)
-        self.last = None  # The last `Reply` that is part of the conversation
-        self._answering = False
-
-    def _check(self, params): check_parameters(params, getattr(self.model, "parameters", None), self.model.name)
+        if is_file(llm): _check_before_loading(llm, params)
+        self.model = load(llm)
+        self._check(params)
+        self.last = None    # The last `Reply` that is part of the conversation
+        self._asking = None # A weak reference to the generator of the answer that was asked for last, and its cell
 
     def __repr__(self): return f"Chat({self.model.name!r}, {len(self.messages)} messages)"
 
     def _repr_html_(self): return self.messages._repr_html_()
 
-# %% ../nbs/08_chat.ipynb #5ab0218f
+# %% ../nbs/08_chat.ipynb #661b28f9
+def _check_before_loading(source, params):
+    "Raises `ParameterError` for what can be no sampling parameter of a model that is loaded from a file."
+    import llama_cpp
+    sampling = inspect.signature(llama_cpp.Llama.create_chat_completion).parameters
+    known = {"system_message", "font_size", *sampling} - {"self", "messages", "stream"}
+    for name in params.keys() & model_settings() - known:
+        file = "" if source is None else f"{source!r}, "
+        raise ParameterError(f"{name} is a setting of the model, not of the chat: write "
+            f"Chat(load({file}{name}={params[name]!r})).", name=name, nearest=None)
+    check_parameters(params, known, "A chat")
+
 @patch
-def _answer(self:Chat, reply, params) -> Iterator[str]:
+def _check(self:Chat, params):
+    if own := params.keys() & {"self", "messages", "stream"}:
+        raise ParameterError(f"{min(own)} is set by the chat itself: leave it out.", name=min(own), nearest=None)
+    check_parameters(params, getattr(self.model, "parameters", None), self.model.name)
+
+# %% ../nbs/08_chat.ipynb #992470f8
+class _Interrupts:
+    "Holds interrupts back. The first one is raised at once while `armed`; what came else is known as `pressed`."
+    def __enter__(self):
+        self.armed,self.pressed,self.usual = False,False,None
+        if threading.current_thread() is threading.main_thread():
+            self.usual = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def _press(self, number=signal.SIGINT, frame=None):
+        first,self.pressed = not self.pressed,True
+        if self.armed and first: raise KeyboardInterrupt
+
+    def __exit__(self, *error):
+        self.armed = False
+        if self.usual is not None: signal.signal(signal.SIGINT, self.usual)
+
+@contextmanager
+def _uninterrupted():
+    "Lets an interrupt take effect only after the block."
+    with _Interrupts() as interrupts: yield
+    if interrupts.pressed and callable(interrupts.usual): interrupts.usual(signal.SIGINT, None)
+
+# %% ../nbs/08_chat.ipynb #86474f3a
+@patch
+def _answer(self:Chat, reply, params, itself) -> Iterator[str]:
     "The pieces of the answer. `reply` grows with them, and is committed when it ends."
+    self._claim(itself[0])
     draft = [*self.messages, {"role": "user", "content": reply.prompt}]
-    deltas,self._answering = None,True
+    deltas,start = None,time.perf_counter()
     try:
         deltas = self.model.stream(draft, **{**self.params, **params})
         for delta in deltas:
-            reply._grow(delta)
+            reply._grow(delta, time.perf_counter() - start)
             if delta.text: yield delta.text
+            start = time.perf_counter()
         reply.interrupted = False
+    except ChatError: raise
+    except Exception as error: raise GenerationError(f"The model failed: {type(error).__name__}: {error}") from error
     finally:
         self._commit(reply)
-        self._answering = False
         if hasattr(deltas, "close"): deltas.close()
 
 @patch
 def _commit(self:Chat, reply):
-    reply._end()
-    if reply.interrupted and not reply.text: return
-    self.messages.append_turn(reply.prompt, reply.text)
-    self.last = reply
+    "Adds prompt and answer to the conversation, unless there is no answer; a second time changes nothing."
+    if self.last is reply or (reply.interrupted and not reply.text): return
+    with _uninterrupted():
+        self.messages.append_turn(reply.prompt, reply.text)
+        self.last = reply
 
-# %% ../nbs/08_chat.ipynb #32507917
+# %% ../nbs/08_chat.ipynb #c353906d
 @patch
 def _begin(self:Chat, text, params):
-    "The reply to come, and the pieces that will make it."
-    if text is None: raise MessageTypeError("There is nothing to send yet: write the prompt, as in chat(\"Hello\").", content=None)
-    if not isinstance(text, str):
-        raise MessageTypeError(f"A prompt is a str, not {type(text).__name__}: convert it first, for instance with str(...).", content=text)
-    if not text.strip(): raise MessageError("The prompt is empty: write what you want to ask.", content=text)
+    "The reply to come, and the generator of its pieces."
+    _check_prompt(text)
     self._check(params)
-    if self._answering:
-        raise ChatError("This chat is still answering an earlier prompt: read that answer to its end, or close its stream, then ask again.")
-    reply = Reply(text)
-    return reply,self._answer(reply, params)
+    reply,itself = Reply(text),[]
+    pieces = self._answer(reply, params, itself)
+    itself.append(weakref.ref(pieces))
+    return reply,pieces
 
-# %% ../nbs/08_chat.ipynb #17736769
+def _check_prompt(text):
+    if text is None:
+        raise MessageTypeError('There is nothing to send yet: write the prompt, as in chat("Hello").', content=None)
+    if not isinstance(text, str):
+        raise MessageTypeError(f"A prompt is a str, not {type(text).__name__}: convert it first, for instance with "
+            "str(...).", content=text)
+    if not text.strip(): raise MessageError("The prompt is empty: write what you want to ask.", content=text)
+
+@patch
+def _claim(self:Chat, asking):
+    other,cell = self._asking or (asking, None)
+    pieces = other()
+    if other is not asking and pieces is not None:
+        state = inspect.getgeneratorstate(pieces)
+        if state == "GEN_SUSPENDED" and cell is not None and cell != _cell(): pieces.close()
+        elif state != "GEN_CLOSED":
+            raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
+                "stream, then ask again.")
+    self._asking = asking,_cell()
+
+# %% ../nbs/08_chat.ipynb #4e5f9e4f
 @patch
 def stream(self:Chat,
     text:str=None,  # The prompt
     **params        # Sampling parameters for this prompt alone
 ) -> Iterator[str]: # The answer, piece by piece
-    "Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if the prompt can't be answered."
+    "Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if there is no answer."
     return self._begin(text, params)[1]
 
-# %% ../nbs/08_chat.ipynb #9c096f3a
+# %% ../nbs/08_chat.ipynb #ca839dff
 @patch
 def prompt_stream(self:Chat,
     text:str=None,  # The prompt
@@ -165,17 +231,31 @@ def prompt_stream(self:Chat,
 
 @patch
 def _show(self:Chat, text, params, live):
-    reply,pieces = self._begin(text, params)
-    growing = GrowingText(open_screen(self.font_size, live))
-    try:
-        for piece in pieces: growing.write(piece)
-    except KeyboardInterrupt: pass
-    finally:
-        pieces.close()
-        growing.pieces = reply._pieces   # an interrupt may have come between the model and the screen
-        growing.close()
-        reply._shown_in = _cell()
+    with _Interrupts() as interrupts:
+        reply,pieces = self._begin(text, params)
+        growing = GrowingText(open_screen(self.font_size, live))
+        try: self._read(pieces, growing, interrupts)
+        except KeyboardInterrupt: pass
+        finally:
+            interrupts.armed = False
+            pieces.close()
+            self._commit(reply)
+            growing.pieces = reply._pieces   # an interrupt may have come between the model and the screen
+            growing.close()
+            reply._shown_in = _cell()
+    if growing.failure:
+        warnings.warn(f"The answer could not be shown: {growing.failure!r}. It is in chat.last.", stacklevel=4)
     return reply
+
+@patch
+def _read(self:Chat, pieces, growing, interrupts):
+    "Writes the pieces until there are no more, or until an interrupt comes."
+    while not interrupts.pressed:
+        interrupts.armed = True
+        piece = next(pieces, None)
+        interrupts.armed = False
+        if piece is None: return
+        growing.write(piece)
 
 # %% ../nbs/08_chat.ipynb #f5ba961c
 @patch

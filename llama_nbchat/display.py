@@ -7,29 +7,34 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/display.html.md"""
 # %% auto #0
 __all__ = ['Screen', 'GrowingText', 'with_font_size', 'NotebookScreen', 'TextScreen', 'open_screen']
 
-# %% ../nbs/06_display.ipynb #d32dc9ec
+# %% ../nbs/06_display.ipynb #d334bbfc
 import math
 import re
 import sys
 import time
-import warnings
 from typing import Any, Protocol
 
+from fastcore.basics import patch
 from IPython import get_ipython
 from IPython.display import display
 
 # %% ../nbs/06_display.ipynb #3da0576d
 __all__ = ["GrowingText", "Screen", "NotebookScreen", "TextScreen", "open_screen", "with_font_size"]
 
-# %% ../nbs/06_display.ipynb #4b0858c2
+# %% ../nbs/06_display.ipynb #6cc2b4e9
 class Screen(Protocol):
     "Shows one text that grows."
-    interval: float  # The shortest time between two updates, in seconds; infinite for a screen that shows only finished texts
+    interval: float  # The shortest time between two updates, in seconds; infinite to show finished texts only
 
-    def show(self, text:str): "Shows the text so far."
-    def close(self, text:str): "Shows the finished text."
+    def show(self,
+        text:str  # As far as it has grown
+    ): "Shows the text so far."
 
-# %% ../nbs/06_display.ipynb #6140179b
+    def close(self,
+        text:str  # All of it
+    ): "Shows the finished text."
+
+# %% ../nbs/06_display.ipynb #fc82b356
 class GrowingText:
     "Collects the pieces of a text, and shows it from time to time."
     def __init__(self,
@@ -37,40 +42,51 @@ class GrowingText:
         clock=time.monotonic   # Tells the time in seconds
     ):
         self.screen,self.clock = screen,clock
-        self.pieces,self.shown_at = [],-math.inf
+        self.pieces,self.shown_at,self.failure = [],-math.inf,None
 
     @property
-    def text(self) -> str: return "".join(self.pieces)
+    def text(self) -> str:
+        "All that has been written."
+        return "".join(self.pieces)
 
-    def write(self, piece:str):
-        "Adds the next piece; shows the text if the last time is long enough ago."
-        self.pieces.append(piece)
-        if self.screen and self.clock() - self.shown_at >= self.screen.interval:
-            self._try(self.screen.show)
-            self.shown_at = self.clock()
+# %% ../nbs/06_display.ipynb #d41355cf
+@patch
+def write(self:GrowingText,
+    piece:str  # What the text grows by
+):
+    "Adds the next piece; shows the text if the last time is long enough ago."
+    self.pieces.append(piece)
+    if self.clock() - self.shown_at < self.screen.interval: return
+    self._show(self.screen.show)
+    self.shown_at = self.clock()
 
-    def close(self):
-        "Shows the finished text, if there is any."
-        if self.screen and self.pieces: self._try(self.screen.close)
+@patch
+def close(self:GrowingText):
+    "Shows the finished text, if there is any."
+    if self.pieces: self._show(self.screen.close)
 
-    def _try(self, show):
-        try: show(self.text)
-        except Exception as error:
-            self.screen = None
-            warnings.warn(f"The answer can't be shown ({type(error).__name__}: {error}); it goes on unseen.", stacklevel=3)
+@patch
+def _show(self:GrowingText, show):
+    if self.failure: return
+    try: show(self.text)
+    except Exception as error: self.failure = error
 
-# %% ../nbs/06_display.ipynb #b7a82e6d
+# %% ../nbs/06_display.ipynb #9ae629d9
 _BLOCK = re.compile(r"\s*(\d+[.)]|[-*+#>|`~])")   # how a list, a heading, a quotation, a table or a code block begins
+
+_FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)        # how a code block begins and ends
 
 def with_font_size(
     text:str,         # Markdown
     font_size:int=16  # In pixels
 ) -> str:             # Markdown
     "The text in an element that sets its font size."
+    fences = _FENCE.findall(text)
+    if len(fences) % 2: text += f"\n{fences[-1]}"
     gap = "\n\n" if "\n" in text or _BLOCK.match(text) else ""
     return f"<span style='font-size: {font_size}px;'>{gap}{text}{gap}</span>"
 
-# %% ../nbs/06_display.ipynb #8e63042b
+# %% ../nbs/06_display.ipynb #f73c6df0
 class NotebookScreen:
     "One output of a notebook cell, replaced while the text grows."
     def __init__(self,
@@ -79,7 +95,9 @@ class NotebookScreen:
     ):
         self.font_size,self.interval,self.handle = font_size,interval,None
 
-    def show(self, text:str):
+    def show(self,
+        text:str  # Markdown
+    ):
         "Shows the text so far: the first time as a new output, then in its place."
         output = {"text/markdown": with_font_size(text, self.font_size), "text/plain": text}
         if self.handle: self.handle.update(output, raw=True)
@@ -87,7 +105,7 @@ class NotebookScreen:
 
     close = show
 
-# %% ../nbs/06_display.ipynb #29a754b7
+# %% ../nbs/06_display.ipynb #56ab106d
 class TextScreen:
     "Standard output, or another text file."
     interval = 0
@@ -97,14 +115,21 @@ class TextScreen:
     ):
         self.file,self.shown = file,0
 
-    def show(self, text:str):
-        "Writes what the text has grown by."
-        file = self.file or sys.stdout
-        file.write(text[self.shown:])
-        file.flush()
+    def show(self,
+        text:str  # As far as it has grown
+    ):
+        "Writes what the text has grown by; what the file can't encode, as a question mark."
+        file,new = self.file or sys.stdout,text[self.shown:]
         self.shown = len(text)
+        try: file.write(new)
+        except UnicodeEncodeError: file.write(new.encode(file.encoding, "replace").decode(file.encoding))
+        file.flush()
 
-    def close(self, text:str): self.show(text + "\n")
+    def close(self,
+        text:str  # All of it
+    ):
+        "Writes the rest, and ends the line."
+        self.show(text + "\n")
 
 # %% ../nbs/06_display.ipynb #dcb5c849
 def open_screen(

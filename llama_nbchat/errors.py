@@ -8,8 +8,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 __all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError',
            'ParameterError', 'ContextOverflowError', 'GenerationError', 'check_parameters']
 
-# %% ../nbs/00_errors.ipynb #bef00959
-from collections.abc import Iterable
+# %% ../nbs/00_errors.ipynb #04d55abe
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 # %% ../nbs/00_errors.ipynb #73e77908
@@ -37,9 +37,9 @@ class ModelFileError(ChatError, ValueError):
 class ModelTypeError(ChatError, TypeError):
     "Something was given as model that is none."
 
-# %% ../nbs/00_errors.ipynb #c9e35399
+# %% ../nbs/00_errors.ipynb #b6b3569b
 class MessageError(ChatError, ValueError):
-    "A message that does not fit into the conversation: empty, or a system message that is not the first."
+    "A message that does not fit into the conversation, such as a second system message, or an empty prompt."
 
 class MessageTypeError(ChatError, TypeError):
     "A message whose content is not a `str`."
@@ -54,15 +54,16 @@ class ContextOverflowError(ChatError, ValueError):
 class GenerationError(ChatError, RuntimeError):
     "The model failed while it was answering; its own exception is the `__cause__`."
 
-# %% ../nbs/00_errors.ipynb #b89dbdd7
+# %% ../nbs/00_errors.ipynb #31c069c3
 def check_parameters(
-    names:Iterable[str],         # The names that were given
-    known:Iterable[str]|None,    # The names that exist; None if any name will do
+    names:Iterable[str],           # The names that were given
+    known:Collection[str]|None,    # The names that exist; None if any name will do
     owner:str                    # Who has these parameters, for the message
 ):
     "Raises `ParameterError` for the first of `names` that is not `known`, and names the nearest known one."
     for name in names:
         if known is None or name in known: continue
         nearest = next(iter(get_close_matches(name, known, n=1)), None)
-        advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {', '.join(sorted(known))}."
+        some = ", ".join(sorted(known)[:8]) + (", ..." if len(known) > 8 else "")
+        advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {some}"
         raise ParameterError(f"{owner} has no parameter {name!r}. {advice}", name=name, nearest=nearest)

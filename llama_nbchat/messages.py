@@ -32,14 +32,15 @@ class ChatMessages:
                 f"convert it first, for instance with str(...).", role=role, content=content)
         self._messages.append({"role": role, "content": content})
 
-# %% ../nbs/01_messages.ipynb #e76dc395
+# %% ../nbs/01_messages.ipynb #601c18ad
 @patch
 def append_system_message(self:ChatMessages,
     content:str  # The instruction for the whole conversation
 ):
     "Appends the system message; raises `MessageError` unless it is the first message."
     if self._messages:
-        there = "There is a system message already" if self._messages[0]["role"] == "system" else "The conversation has begun"
+        second = self._messages[0]["role"] == "system"
+        there = "There is a system message already" if second else "The conversation has begun"
         raise MessageError(f"{there}: a conversation has one system message, and it comes first. "
             "Start a new conversation for another one.", content=content)
     self._append_message("system", content)
@@ -72,9 +73,10 @@ def append_turn(self:ChatMessages,
     turn.append_assistant_message(assistant)
     self._messages.extend(turn._messages)
 
-# %% ../nbs/01_messages.ipynb #f5f4aa71
+# %% ../nbs/01_messages.ipynb #ae85c311
 @patch
-def get_messages(self:ChatMessages) -> list[dict[str, str]]:  # `{"role": ..., "content": ...}`, a new dict for each message
+def get_messages(self:ChatMessages
+) -> list[dict[str, str]]:  # `{"role": ..., "content": ...}`, a new dict for each message
     "The messages as plain dicts, which can be changed without changing the conversation."
     return [dict(message) for message in self._messages]
 
@@ -92,7 +94,7 @@ def __iter__(self:ChatMessages): return iter(self.get_messages())
 def __eq__(self:ChatMessages, other) -> bool:
     return self._messages == other._messages if isinstance(other, ChatMessages) else NotImplemented
 
-# %% ../nbs/01_messages.ipynb #279a152a
+# %% ../nbs/01_messages.ipynb #802079d7
 @patch(cls_method=True)
 def from_messages(cls:ChatMessages,
     messages:list[dict]  # `{"role": ..., "content": ...}` for each message
@@ -100,22 +102,26 @@ def from_messages(cls:ChatMessages,
     "A conversation with the given messages; raises `MessageError` for what no conversation can hold."
     new = cls()
     for message in messages:
-        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-            raise MessageError(f"A message is a dict with 'role' and 'content', not {message!r}.", message=message)
-        append = _appends.get(message["role"])
-        if append is None:
-            raise MessageError(f"The role of a message is one of {', '.join(_appends)}, not {message['role']!r}.", message=message)
-        append(new, message["content"])
+        if not isinstance(message, dict) or message.keys() != {"role", "content"}:
+            raise MessageError(f"A message is a dict with 'role' and 'content' alone, not {message!r}.", entry=message)
+        if message["role"] not in list(_appends):
+            raise MessageError(f"The role of a message is one of {', '.join(_appends)}, not {message['role']!r}.",
+                entry=message)
+        _appends[message["role"]](new, message["content"])
     return new
+
+@patch
+def __copy__(self:ChatMessages) -> ChatMessages: return self.from_messages(self._messages)
 
 _appends = {"system": ChatMessages.append_system_message, "user": ChatMessages.append_user_message,
             "assistant": ChatMessages.append_assistant_message}
 
-# %% ../nbs/01_messages.ipynb #42b0407f
+# %% ../nbs/01_messages.ipynb #8537eb8b
 @patch
 def _repr_html_(self:ChatMessages):
     row = ("<div style='margin: 0.5em 0'><b>{role}</b>"
-           "<div style='white-space: pre-wrap; margin-left: 1em; max-height: 30em; overflow: auto'>{content}</div></div>")
+           "<div style='white-space: pre-wrap; margin-left: 1em; max-height: 30em; overflow: auto'>{content}</div>"
+           "</div>")
     return "".join(row.format(role=m["role"], content=escape(m["content"])) for m in self._messages)
 
 @patch

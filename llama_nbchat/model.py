@@ -7,16 +7,18 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/model.html.md"""
 # %% auto #0
 __all__ = ['Usage', 'Delta', 'ChatModel', 'ScriptedModel', 'CompletionModel']
 
-# %% ../nbs/02_model.ipynb #3a3ec153
+# %% ../nbs/02_model.ipynb #c75665a0
 import inspect
 import re
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from fastcore.basics import patch
 
-from .errors import ContextOverflowError, GenerationError, ModelTypeError
+from .errors import ChatError, ContextOverflowError, GenerationError, ModelTypeError
 
 # %% ../nbs/02_model.ipynb #bd744c9b
 __all__ = ["Delta", "Usage", "ChatModel", "CompletionModel", "ScriptedModel"]
@@ -34,12 +36,12 @@ class Usage:
         "How many prompt tokens the model had to evaluate: those not in its cache."
         return None if None in (self.prompt_tokens, self.cached_tokens) else self.prompt_tokens - self.cached_tokens
 
-# %% ../nbs/02_model.ipynb #d905aaad
+# %% ../nbs/02_model.ipynb #b9b35a37
 @dataclass(frozen=True)
 class Delta:
     "The next piece of an answer."
     text: str = ""                  # What the answer grows by
-    finish_reason: str|None = None  # On the last piece: "stop" (the model was done) or "length" (no room, or `max_tokens` reached)
+    finish_reason: str|None = None  # On the last piece: "stop", "length" (no more room or tokens), None (not told)
     usage: Usage|None = None        # On the last piece: what the answer cost
 
 # %% ../nbs/02_model.ipynb #ccd3428a
@@ -60,7 +62,7 @@ class ChatModel(Protocol):
     ) -> int:
         "How many tokens of the context window the conversation takes."
 
-# %% ../nbs/02_model.ipynb #ae26ac1a
+# %% ../nbs/02_model.ipynb #e5735d6b
 class ScriptedModel:
     "Stands in for a `llama_cpp.Llama`: answers each prompt with the next reply of a script, then begins again."
     def __init__(self,
@@ -70,7 +72,11 @@ class ScriptedModel:
         self.replies,self.finish_reason = replies or ("Hello!",),finish_reason
         self.requests = []  # What was asked, for tests: the keyword arguments of each call
 
-    def create_chat_completion(self, messages:list[dict], stream:bool=False, **params):
+    def create_chat_completion(self,
+        messages:list[dict],  # Kept in `requests`
+        stream:bool=False,    # A generator of chunks, or the whole completion?
+        **params              # Kept in `requests`
+    ):
         "A completion as a dict, or as a generator of chunks if `stream`."
         reply = self.replies[len(self.requests) % len(self.replies)]
         self.requests.append(dict(messages=messages, stream=stream, **params))
@@ -85,7 +91,8 @@ class ScriptedModel:
         yield _chunk({}, self.finish_reason)
 
 def _chunk(delta, finish_reason=None):
-    return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {"object": "chat.completion.chunk", "choices": [choice]}
 
 def _joined(chunks):
     choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
@@ -93,15 +100,15 @@ def _joined(chunks):
     return {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": text},
         "finish_reason": choices[-1]["finish_reason"]}]}
 
-# %% ../nbs/02_model.ipynb #e14fbf7d
+# %% ../nbs/02_model.ipynb #542b3a03
 class CompletionModel:
     "A `ChatModel` out of any object with `create_chat_completion(messages, stream=True, **params)`."
     def __init__(self,
         llm:Any  # For example a `llama_cpp.Llama`
     ):
         if isinstance(llm, type) or not callable(getattr(llm, "create_chat_completion", None)):
-            raise ModelTypeError(f"{llm!r} is not a model: it has no method create_chat_completion. Give the path of a .gguf "
-                "file, a llama_cpp.Llama, or any object with that method.", llm=llm)
+            raise ModelTypeError(f"{llm!r} is not a model: it has no method create_chat_completion. Give the path of a "
+                ".gguf file, a llama_cpp.Llama, or any object with that method.", llm=llm)
         self.llm = llm
         self.name = _model_name(llm)
         n_ctx = getattr(llm, "n_ctx", None)
@@ -121,47 +128,71 @@ def _parameters(method):
     if any(p.kind is p.VAR_KEYWORD for p in parameters): return None
     return frozenset(p.name for p in parameters) - {"self", "messages", "stream"}
 
-# %% ../nbs/02_model.ipynb #021ca339
+# %% ../nbs/02_model.ipynb #668d2935
+_answers = {}   # id of an object: a weak reference to the generator of its last answer
+
+def _claim(llm, itself):
+    "Makes the generator behind the reference `itself` the one that `llm` works for; raises `ChatError` if it has one."
+    while (other := _answers.setdefault(id(llm), itself)) is not itself:   # `setdefault` is one step for all threads
+        answer = other()
+        if answer is not None and inspect.getgeneratorstate(answer) in ("GEN_RUNNING", "GEN_SUSPENDED"):
+            raise ChatError("This model is still writing another answer, of this chat or another: read it to its end "
+                "or close its stream, then ask again.")
+        if _answers.get(id(llm)) is other: del _answers[id(llm)]
+
+# %% ../nbs/02_model.ipynb #db5fde13
 @patch
 def stream(self:CompletionModel,
     messages:list[dict],  # The whole conversation
     **params              # Passed on to `create_chat_completion`
 ) -> Iterator[Delta]:
-    "The answer, piece by piece; the last `Delta` says why it ended. Raises `ContextOverflowError` or `GenerationError`."
+    "The answer, piece by piece; the last `Delta` says why it ended. Raises `ChatError` if there is none."
+    itself = []
+    answer = self._deltas(messages, params, itself)
+    itself.append(weakref.ref(answer))
+    return answer
+
+@patch
+def _deltas(self:CompletionModel, messages, params, itself):
     pieces,reason,usage,chunks = 0,None,{},None
     try:
+        _claim(self.llm, itself[0])
         chunks = self.llm.create_chat_completion(messages=messages, stream=True, **params)
         for chunk in [chunks] if isinstance(chunks, dict) else chunks:
             text,reason,usage = _read(chunk, reason, usage)
             if text:
                 pieces += 1
                 yield Delta(text)
+        yield Delta(finish_reason=reason, usage=_usage(usage, pieces))
     except Exception as error: raise self._explained(error, pieces) from error
     finally:
-        if hasattr(chunks, "close"): chunks.close()
-    yield Delta(finish_reason=reason or "stop", usage=_usage(usage, pieces))
+        with suppress(Exception): chunks.close()
 
+# %% ../nbs/02_model.ipynb #9943d3ea
 def _read(chunk, reason, usage):
     "The text of a chunk, the finish reason and the usage, or what was known of the two before."
+    if "error" in chunk: raise RuntimeError(chunk["error"])
     choice = next(iter(chunk.get("choices") or []), {})
     text = (choice.get("delta") or choice.get("message") or {}).get("content") or ""
+    if not isinstance(text, str): raise TypeError(f"a piece of the answer is not text but {type(text).__name__}")
     return text,choice.get("finish_reason") or reason,chunk.get("usage") or usage
 
 def _usage(usage, pieces):
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     return Usage(usage.get("prompt_tokens"), cached, usage.get("completion_tokens", pieces))
 
-# %% ../nbs/02_model.ipynb #b4c2db92
+# %% ../nbs/02_model.ipynb #1a6e7191
 _OVERFLOW = re.compile(r"Requested tokens \((\d+)\) exceed context window of (\d+)")
 
 @patch
 def _explained(self:CompletionModel, error, pieces):
-    if isinstance(error, (ContextOverflowError, GenerationError)): return error
+    if isinstance(error, ChatError): return error
     if found := _OVERFLOW.search(str(error)):
         tokens,n_ctx = map(int, found.groups())
-        return ContextOverflowError(f"The conversation takes {tokens:,} tokens, but the context window holds {n_ctx:,}. "
-            "Say it shorter, start a new chat, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=n_ctx)
-    when = f"after {pieces} pieces of its answer" if pieces else "before its first word"
+        return ContextOverflowError(f"The conversation takes {tokens:,} tokens, but the context window holds "
+            f"{n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
+            prompt_tokens=tokens, n_ctx=n_ctx)
+    when = "in the middle of its answer" if pieces else "before its first word"
     return GenerationError(f"The model failed {when}: {type(error).__name__}: {error}", pieces=pieces)
 
 # %% ../nbs/02_model.ipynb #0158d741

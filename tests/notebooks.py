@@ -13,6 +13,7 @@ from nbdev.clean import clean_nb
 root = Path(__file__).parent.parent
 nbs = root/"nbs"
 not_run = re.compile(r"^#\|\s*(eval:\s*false|train|notest)\b", re.MULTILINE)
+measured = re.compile(r"^#\|\s*measured\b", re.MULTILINE)   # run, but what comes out depends a little on the machine
 
 
 def paths():
@@ -48,7 +49,7 @@ def outputs(notebook):
     "For each code cell its source and its outputs, without what differs from run to run by design."
     clean_nb(notebook)
     return [(cell["source"], [{k: v for k, v in o.items() if k not in ("execution_count", "metadata")} for o in cell["outputs"]])
-            for cell in notebook["cells"] if cell["cell_type"] == "code"]
+            for cell in notebook["cells"] if cell["cell_type"] == "code" and not measured.search(cell["source"])]
 
 
 def readme(notebook):

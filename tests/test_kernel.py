@@ -55,6 +55,12 @@ def test_one_output_that_grows(kernel):
     assert texts == sorted(texts, key=len) and "98 99 " in texts[-1]
 
 
+def test_prompt_shows_only_the_whole(kernel):
+    execute(kernel, slow_model)
+    status, messages = execute(kernel, "chat.prompt('Count', pieces=50)")
+    assert [m["msg_type"] for m in messages] == ["display_data"] and "48 49 " in markdown(messages[0])
+
+
 def test_other_outputs_stay(kernel):
     execute(kernel, slow_model)
     status, messages = execute(kernel, "print('before')\nchat('Count', pieces=5)\nchat('Count', pieces=3)\nprint('after')")

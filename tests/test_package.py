@@ -1,5 +1,4 @@
 "The package as others get it: what it holds, what it brings, what it imports."
-import ast
 import subprocess
 import sys
 import zipfile
@@ -9,28 +8,6 @@ from llama_nbchat.load import demo_path
 from tests.notebooks import root
 
 package = root/"llama_nbchat"
-layers = {"errors": 0, "messages": 0, "model": 1, "engine": 2, "server": 2, "load": 3, "display": 3, "context": 3, "chat": 4,
-          "magics": 5, "tools": 5, "structured": 5, "store": 5, "llama2": 5}
-sideways = {("messages", "errors")}
-
-
-def imports(module):
-    "The modules of the package that a module imports."
-    tree = ast.parse((package/f"{module}.py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level: yield node.module
-        absolute = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else \
-            [name.name for name in node.names] if isinstance(node, ast.Import) else []
-        assert not any(name.startswith("llama_nbchat") for name in absolute), f"{module}: {absolute}"
-
-
-def test_imports_go_down():
-    modules = [path.stem for path in package.glob("*.py") if not path.stem.startswith("_")]
-    wrong = [(module, other) for module in modules for other in imports(module)
-             if layers[other] >= layers[module] and (module, other) not in sideways]
-    assert modules and wrong == []
-
-
 def test_names():
     "What `import *` brings is there, is documented, and is all that the modules offer for it."
     names = {}

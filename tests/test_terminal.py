@@ -2,6 +2,7 @@
 import subprocess
 import sys
 
+from llama_nbchat.load import demo_path
 from tests.notebooks import root
 
 
@@ -33,3 +34,21 @@ def test_ipython_shows_a_reply_once():
     run = subprocess.run([sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "-i"], input=code,
         capture_output=True, text=True, cwd=root)
     assert run.stdout.count("Hello there") == 1, run.stdout
+
+
+def test_nothing_but_the_error_is_said(tmp_path):
+    "A broken model file: llama.cpp prints nothing, neither do we; the error tells."
+    broken = tmp_path/"broken.gguf"
+    broken.write_bytes(demo_path().read_bytes()[:100_000])
+    code = f"from llama_nbchat import *\ntry: load({str(broken)!r})\nexcept ModelFileError as error: print(error)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert run.stderr == "" and "corrupted or incomplete" in run.stdout and run.stdout.count("\n") == 1
+
+
+def test_a_reader_who_leaves():
+    "`python -m llama_nbchat.demo | head -3` ends quietly."
+    demo = subprocess.Popen([sys.executable, "-m", "llama_nbchat.demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
+    demo.stdout.readline()
+    demo.stdout.close()
+    assert demo.stderr.read() == b"" and demo.wait(60) in (0, 1)
+    demo.stderr.close()
