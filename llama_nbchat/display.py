@@ -49,14 +49,15 @@ class GrowingText:
         "All that has been written."
         return "".join(self.pieces)
 
-# %% ../nbs/06_display.ipynb #d41355cf
+# %% ../nbs/06_display.ipynb #a557508d
 @patch
 def write(self:GrowingText,
     piece:str  # What the text grows by
 ):
     "Adds the next piece; shows the text if the last time is long enough ago."
     self.pieces.append(piece)
-    if self.clock() - self.shown_at < self.screen.interval: return
+    interval = self.screen.interval
+    if interval == math.inf or self.clock() - self.shown_at < interval: return
     self._show(self.screen.show)
     self.shown_at = self.clock()
 
