@@ -5,7 +5,8 @@ import warnings
 
 from llama_nbchat import Chat
 
-prompts = ("Name the planets in the solar system", "Please reverse the list", "Please sort the list by the mass of the planet")
+prompts = ("Name the planets in the solar system", "Please reverse the list",
+    "Please sort the list by the mass of the planet")
 
 
 def main():
