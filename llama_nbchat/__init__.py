@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 from llama_nbchat.errors import *
 from llama_nbchat.messages import *
 from llama_nbchat.model import *
+from llama_nbchat.engine import *
 from llama_nbchat.load import *
 from llama_nbchat.display import *
 from llama_nbchat.chat import *
@@ -12,7 +13,7 @@ from llama_nbchat.llama2 import *
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
     "Chat", "Reply", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "ChatModel", "CompletionModel", "ScriptedModel", "Delta",
+    "load", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-    "ParameterError", "ContextOverflowError", "GenerationError",
+    "ParameterError", "ContextOverflowError", "GenerationError", "StateError",
 ]

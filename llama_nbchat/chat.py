@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Timings', 'Reply', 'Chat']
 
-# %% ../nbs/08_chat.ipynb #224caa3f
+# %% ../nbs/08_chat.ipynb #42344444
 import inspect
 import signal
 import threading
@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from fastcore.basics import patch
@@ -62,11 +63,12 @@ class Reply:
 
     def __str__(self): return self.text
 
-# %% ../nbs/08_chat.ipynb #955fb68d
+# %% ../nbs/08_chat.ipynb #0f9ec318
 @patch
 def _grow(self:Reply, delta, seconds):
     timings = self.timings
     timings.total += seconds
+    if delta.progress and delta.progress[0] == delta.progress[1]: timings.prefill = timings.total
     if delta.text:
         if timings.time_to_first_token is None: timings.time_to_first_token = timings.total
         self._pieces.append(delta.text)
@@ -111,7 +113,7 @@ class Chat:
 
     def _repr_html_(self): return self.messages._repr_html_()
 
-# %% ../nbs/08_chat.ipynb #661b28f9
+# %% ../nbs/08_chat.ipynb #ae3394fe
 def _check_before_loading(source, params):
     "Raises `ParameterError` for what can be no sampling parameter of a model that is loaded from a file."
     import llama_cpp
@@ -121,7 +123,8 @@ def _check_before_loading(source, params):
         file = "" if source is None else f"{source!r}, "
         raise ParameterError(f"{name} is a setting of the model, not of the chat: write "
             f"Chat(load({file}{name}={params[name]!r})).", name=name, nearest=None)
-    check_parameters(params, known, "A chat")
+    misspelt = [name for name in params if get_close_matches(name, known, n=1)]
+    check_parameters(misspelt, known, "A chat")   # anything else may be a variable of the model's chat template
 
 @patch
 def _check(self:Chat, params):

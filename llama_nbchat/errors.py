@@ -6,15 +6,15 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 
 # %% auto #0
 __all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError',
-           'ParameterError', 'ContextOverflowError', 'GenerationError', 'check_parameters']
+           'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'check_parameters']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-# %% ../nbs/00_errors.ipynb #73e77908
+# %% ../nbs/00_errors.ipynb #100e6060
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-           "ParameterError", "ContextOverflowError", "GenerationError", "check_parameters"]
+           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "check_parameters"]
 
 # %% ../nbs/00_errors.ipynb #154ef35b
 class ChatError(Exception):
@@ -47,12 +47,15 @@ class MessageTypeError(ChatError, TypeError):
 class ParameterError(ChatError, TypeError):
     "A parameter called `name` that the model does not have; `nearest` is the known one most like it, or None."
 
-# %% ../nbs/00_errors.ipynb #90fe97fb
+# %% ../nbs/00_errors.ipynb #d8fe68ac
 class ContextOverflowError(ChatError, ValueError):
     "A conversation of `prompt_tokens` tokens does not fit into the context window of `n_ctx` tokens."
 
 class GenerationError(ChatError, RuntimeError):
     "The model failed while it was answering; its own exception is the `__cause__`."
+
+class StateError(ChatError, ValueError):
+    "The file at `path` holds no state that this model could go on from."
 
 # %% ../nbs/00_errors.ipynb #31c069c3
 def check_parameters(

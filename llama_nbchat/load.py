@@ -7,11 +7,13 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/load.html.md"""
 # %% auto #0
 __all__ = ['MAX_CONTEXT', 'model_settings', 'demo_path', 'load', 'is_file']
 
-# %% ../nbs/05_load.ipynb #a9eb2ad7
+# %% ../nbs/05_load.ipynb #7c3e6710
 import ctypes
 import inspect
 import os
 import re
+import sys
+import weakref
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
@@ -20,7 +22,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from .errors import ModelFileError, ModelNotFoundError, ParameterError, check_parameters
+from .errors import ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters
+from .engine import Engine
 from .model import ChatModel, CompletionModel
 
 # %% ../nbs/05_load.ipynb #23a97b62
@@ -162,18 +165,38 @@ def demo_path() -> Path:
     "Where the demo model lies: a GGUF file inside the package."
     return Path(str(files("llama_nbchat") / "demo" / "planets.gguf"))
 
-# %% ../nbs/05_load.ipynb #319ca21e
+# %% ../nbs/05_load.ipynb #89750e3a
 def load(
     source:Any=None,  # A GGUF file, a `Llama`, an object with `create_chat_completion`, a `ChatModel`; None: the demo
     **params          # For a file: parameters of `llama_cpp.Llama`, such as `n_ctx` (tokens), `n_threads`
 ) -> ChatModel:       # Ready to chat with
     "A model to chat with. Raises `ModelNotFoundError`, `ModelFileError`, `ModelTypeError` or `ParameterError`."
     if source is None: source = demo_path()
-    if is_file(source): return CompletionModel(_load_file(_model_file(source), params))
-    if params:
+    if is_file(source):
+        ours = {name: params.pop(name) for name in ("cache_bytes",) if name in params}
+        if "chat_format" in params: ours["chat_format"] = params["chat_format"]
+        llm = _load_file(_model_file(source), params)
+        return _engine(llm, **ours) if _decodable(llm) else CompletionModel(llm)
+    if params.keys() - {"chat_format", "cache_bytes"} or params and not _decodable(source):
         raise ParameterError(f"{', '.join(params)}: only a model that is loaded from a file can be given settings; "
             "this one is loaded already.", name=next(iter(params)), nearest=None)
+    if _decodable(source): return _engine(source, **params)
     return source if isinstance(source, ChatModel) else CompletionModel(source)
+
+def _decodable(source):
+    "Whether this is a `Llama` whose chat the engine can decode: one without a way of its own."
+    Llama = getattr(sys.modules.get("llama_cpp"), "Llama", None)   # not imported: none can be there
+    return (Llama is not None and isinstance(source, Llama) and source.chat_handler is None
+        and type(source).create_chat_completion is Llama.create_chat_completion)
+
+def _engine(llm, **settings):
+    "The engine of a `Llama`: the same for all its chats, unless the settings are new. Where it has none, an adapter."
+    engine = getattr(llm, "_engine", lambda: None)()
+    if engine is None or settings:
+        try: engine = Engine(llm, **settings)
+        except ModelTypeError: return CompletionModel(llm)
+        llm._engine = weakref.ref(engine)
+    return engine
 
 def is_file(
     source:Any  # Whatever `load` takes

@@ -1,0 +1,279 @@
+"The engine on models of random weights: each vocabulary, each style of template, and models that can't forget."
+import contextlib
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+import pytest
+from llama_cpp import Llama, LlamaGrammar
+
+from benchmarks.random_model import STYLES, make
+from llama_nbchat import Chat, ChatError, Engine, MessageError, ModelTypeError, ParameterError, load
+from tests.test_package import package
+
+QUESTIONS = ["What is Mars?", "and  Venus ?", "Tell me more;\nmuch more", "é and 漢字 🙂", "x" * 40, "(no)", "1 2 3", "Why?", "how", "end"]
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def model(request, tmp_path_factory):
+    path = make(tmp_path_factory.mktemp("models")/f"{request.param}.gguf", "tiny", request.param, size=4000)
+    return Llama(str(path), n_ctx=2048, n_threads=1, n_threads_batch=1, verbose=False)
+
+
+def said(text, role="user"): return {"role": role, "content": text}
+
+
+def ask(engine, messages, **params):
+    deltas = list(engine.stream(messages, **{"temperature": 0, "max_tokens": 12, **params}))
+    return "".join(delta.text for delta in deltas), deltas[-1]
+
+
+def prompt_of(model, messages):
+    "The tokens that llama-cpp-python makes of a conversation."
+    found, usual = [], model.generate
+    model.generate = lambda tokens, **settings: found.extend(tokens) or usual(tokens, **settings)
+    try: model.create_chat_completion(messages, temperature=0, max_tokens=1)
+    finally: del model.generate
+    return found
+
+
+@pytest.mark.parametrize("first", ([], [said("Be brief.", "system")]), ids=("plain", "with system message"))
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_first_prompt_is_llama_cpp_pythons(model, first, question):
+    messages = [*first, said(question)]
+    assert Engine(model)._prepare(messages, {}).tokens == prompt_of(model, messages)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_answer_is_llama_cpp_pythons(model, question):
+    plain = model.create_chat_completion([said(question)], temperature=0, max_tokens=40)
+    text, last = ask(Engine(model), [said(question)], max_tokens=40)
+    assert text == plain["choices"][0]["message"]["content"]
+    assert last.usage.completion_tokens == plain["usage"]["completion_tokens"]
+
+
+@pytest.mark.parametrize("params", ({}, {"stop": ["a"]}, {"stop": [" "]}), ids=("cut", "stopped", "stopped at a space"))
+def test_ten_turns_evaluate_what_is_new(model, params):
+    engine, messages, known, unseen = Engine(model), [], 0, 0
+    for question in QUESTIONS:
+        messages.append(said(question))
+        text, last = ask(engine, messages, **params)
+        if known: assert last.usage.evaluated_tokens == last.usage.prompt_tokens - known + unseen, question
+        known = len(list(engine.transcripts.known.values())[-1][1])
+        if not params: assert known == last.usage.prompt_tokens + last.usage.completion_tokens
+        unseen = 1 if last.finish_reason == "length" else 0     # the last token was chosen, but not evaluated
+        messages.append(said(text, "assistant"))
+
+
+def test_text_is_data(model):
+    engine = Engine(model)
+    names = engine.decoder.control_names()
+    plain = [token for token in engine._prepare([said("x")], {}).tokens if not engine.decoder.piece(token)]
+    for name in names:
+        for text in (name, f"a{name}b", f" {name}\n{name}", f"\ufdd0{name}\ufdd1", f"\ufdd1{name}"):
+            tokens = engine._prepare([said(text)], {}).tokens
+            assert [token for token in tokens if not engine.decoder.piece(token)] == plain, text
+            assert name in b"".join(map(engine.decoder.piece, tokens)).decode()
+
+
+def test_without_a_template(tmp_path, monkeypatch):
+    import gguf
+    monkeypatch.setattr(gguf.GGUFWriter, "add_chat_template", lambda self, template: None)
+    path = make(tmp_path/"bare.gguf", "tiny", "chatml", size=4000)
+    with pytest.raises(ParameterError, match="chat_format"): load(path)
+    assert ask(load(path, chat_format="chatml"), [said("Hello")])[0]
+
+
+def test_two_chats_take_turns():
+    engine, conversations = Engine(load().llm), [[], []]
+    for question in ("Name the planets", "Reverse the list", "Sort it by mass"):
+        for n, messages in enumerate(conversations):
+            messages.append(said(question + " please" * n))
+            text, last = ask(engine, messages, max_tokens=200)
+            marks = f"</s><s>[INST] {messages[-1]['content']} [/INST]"
+            if len(messages) > 1: assert last.usage.evaluated_tokens == len(engine.decoder.tokenize(marks, special=True))
+            messages.append(said(text, "assistant"))
+
+
+def held_by_forks(cache_bytes):
+    engine, held = Engine(load().llm, cache_bytes=cache_bytes), []
+    begin = [said("Name the planets. " * 40)]
+    text, _ = ask(engine, begin)
+    for n in range(20):
+        ask(engine, [*begin, said(text, "assistant"), said(f"And number {n}? " * 5)], max_tokens=20)
+        held.append(engine.states.bytes())
+    return held
+
+
+def test_forks_stay_within_their_budget():
+    budget = max(held_by_forks(10**9)) // 3
+    assert 0 < max(held_by_forks(budget)) <= budget
+
+
+def test_a_model_that_cannot_forget(monkeypatch):
+    "As recurrent ones: its cache goes on, or is emptied, or is brought back as a whole."
+    plain, stiff = Engine(load().llm), Engine(load().llm)
+    decoder, trim = stiff.decoder, stiff.decoder.trim
+    decoder.trimmable = False
+    monkeypatch.setattr(decoder, "trim", lambda n: trim(n if n == len(decoder.tokens) else 0))
+    first = [said("Name the planets")]
+    second = [*first, said(ask(plain, first)[0], "assistant"), said("Reverse the list")]
+    for messages, evaluated in ((first, None), (second, None), (second, 1), (first, 1), (second, 1)):
+        text, last = ask(stiff, messages, max_tokens=200)
+        assert text == ask(plain, messages, max_tokens=200)[0]
+        assert evaluated in (None, last.usage.evaluated_tokens)
+
+
+@pytest.mark.parametrize("settings", ({"n_batch": 8}, {"n_batch": 32, "n_ubatch": 8}))
+def test_small_batches(settings):
+    messages = [said("Name the planets, please, " * 20)]
+    assert ask(load(**settings), messages)[0] == ask(load(), messages)[0]
+
+
+def test_what_is_asked_past_the_engine_does_no_harm():
+    engine, messages = load(), [said("Name the planets")]
+    text = ask(engine, messages)[0]
+    for disturb in (lambda llm: llm.create_completion("Hello", max_tokens=3), lambda llm: llm.reset(),
+            lambda llm: llm._ctx.kv_cache_clear(), lambda llm: ask(Engine(llm), [said("Hello")])):
+        disturb(engine.llm)
+        assert ask(engine, messages)[0] == text
+        assert ask(engine, messages)[1].usage.evaluated_tokens == 1
+
+
+def test_a_closed_model_says_so():
+    engine = load(n_ctx=256)
+    engine.llm.close()
+    for use in (lambda: ask(engine, [said("Hello")]), lambda: engine.count([said("Hello")])):
+        with pytest.raises(ModelTypeError, match="closed"): use()
+
+
+def test_nothing_to_answer():
+    with pytest.raises(MessageError): ask(load(), [])
+
+
+def test_grammars_and_biases():
+    engine, messages = load(), [said("Name the planets")]
+    assert ask(engine, messages, grammar=LlamaGrammar.from_string('root ::= "Mars" | "moon"', verbose=False))[0] in ("Mars", "moon")
+    params = dict(temperature=0, max_tokens=60, response_format={"type": "json_object"})
+    assert ask(engine, messages, **params)[0] == engine.llm.create_chat_completion(messages, **params)["choices"][0]["message"]["content"]
+    for wrong in ("root ::= x", LlamaGrammar.from_string("root ::= (", verbose=False)):
+        with pytest.raises(ParameterError): ask(engine, messages, grammar=wrong)
+    first = engine.decoder.tokenize("Mars", begins=False)[0]
+    biased, plain = ({"temperature": 0, "max_tokens": 4, "logit_bias": {first: 1000.0}}, engine.llm.create_chat_completion)
+    assert ask(engine, messages, **biased)[0] == plain(messages, **biased)["choices"][0]["message"]["content"]
+    with pytest.raises(ParameterError): ask(engine, messages, temperature="hot")
+
+
+def test_variables_of_the_template(tmp_path, monkeypatch):
+    monkeypatch.setitem(STYLES, "thinking", ("bpe", ["<|end|>"], "{% for m in messages %}{{ m.content }}{% if loop.last %}{% break %}"
+        "{% endif %}{% endfor %}<|end|>{% if enable_thinking %}think {{ how }}{% endif %}"))
+    engine = load(make(tmp_path/"thinking.gguf", "tiny", "thinking", size=4000))
+    render = lambda **params: engine._prepare([said("x")], params)
+    assert render(enable_thinking=True, how="hard").text == "x<|end|>think hard"
+    assert render().text == "x<|end|>"
+    assert len([token for token in render(enable_thinking=True, how="<|end|>").tokens if not engine.decoder.piece(token)]) == 1
+
+
+def test_a_full_context_ends_the_answer(model):
+    path = model.model_path
+    text, last = ask(load(path, n_ctx=256, n_threads=1), [said("Hello")], max_tokens=None)
+    assert last.finish_reason == "length"
+    assert last.usage.prompt_tokens + last.usage.completion_tokens == 256
+
+
+def test_threads_wait_for_their_turn():
+    engine, answers = load(), []
+    questions = ["Name the planets", "Hello", "Which planet is the heaviest?", "thanks"]
+    alone = {question: ask(engine, [said(question)], max_tokens=60)[0] for question in questions}
+    def work(question): answers.append((question, ask(engine, [said(question)], max_tokens=60)[0]))
+    threads = [threading.Thread(target=work, args=(question,)) for question in questions * 3]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted(answers) == sorted([*alone.items()] * 3)
+
+
+def test_an_answer_within_an_answer_is_an_error():
+    engine = load()
+    stream = engine.stream([said("Name the planets")], temperature=0)
+    next(stream)
+    with pytest.raises(ChatError, match="still writing"): ask(engine, [said("Hello")])
+    del stream
+    assert ask(engine, [said("Hello")])[0]
+
+
+def test_prefill_can_be_given_up(tmp_path):
+    "On a model for which a batch takes long, within half a second."
+    engine = load(make(tmp_path/"slow.gguf", "slow", "chatml", size=4000), n_ctx=4096, n_threads=1)
+    chat = Chat(engine, temperature=0, max_tokens=1)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    times = []
+    monitor = lambda *what: times.append(time.perf_counter())
+    usual = signal.signal(signal.SIGINT, lambda *what: monitor() or usual(*what))
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt): list(engine.stream([said("abcd " * 1200)], max_tokens=1))
+        seconds = time.perf_counter() - times[0]
+    finally: signal.signal(signal.SIGINT, usual)
+    assert seconds < 0.5 and len(chat.messages) == 0
+
+
+def interrupted_at(line, chat, text):
+    "A turn with an interrupt at the `line`-th line that runs in the package; how many lines there were."
+    lines = 0
+    def trace(frame, event, arg):
+        nonlocal lines
+        if not frame.f_code.co_filename.startswith(str(package)): return None
+        lines += event == "line"
+        if event == "line" and lines == line: signal.raise_signal(signal.SIGINT)
+        return trace
+    with contextlib.suppress(KeyboardInterrupt), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            sys.settrace(trace)
+            chat.prompt(text, temperature=0, max_tokens=6)
+        finally: sys.settrace(None)
+    return lines
+
+
+def test_interrupts_at_every_line():
+    "Every fifth, with two chats on one model, so that states go and come: the history stays valid, and the next answer is right."
+    engine, stopped = load(), 0
+    def chat(): return Chat(engine, temperature=0, max_tokens=6)
+    def answers(chat, *texts):
+        with contextlib.redirect_stdout(io.StringIO()): return [chat.prompt(text).text for text in texts]
+    expected = answers(chat(), "Name the planets", "And Mars?")
+    lines = interrupted_at(0, chat(), "Name the planets")
+    for line in range(1, lines, 5):
+        answers(chat(), "Hello there")
+        interrupted = chat()
+        interrupted_at(line, interrupted, "Name the planets")
+        assert [message["role"] for message in interrupted.messages] in ([], ["user", "assistant"]), line
+        stopped += interrupted.last is not None and interrupted.last.interrupted
+        assert answers(chat(), "Name the planets", "And Mars?") == expected, line
+    assert stopped > 10
+
+
+def test_interrupts_at_random_moments():
+    "200 of them, in prefill, while decoding and in between; each time the next answer is that of an undisturbed run."
+    long, rng, stopped = "Name the planets. " * 100, random.Random(0), 0
+    engine, params = load(), dict(temperature=0, max_tokens=40)
+    expected = ask(engine, [said("Name the planets")], **params)[0]
+    begin = time.perf_counter()
+    ask(engine, [said(long)], **params)
+    whole = time.perf_counter() - begin
+    for n in range(200):
+        chat = Chat(engine, **params)
+        timer = threading.Timer(rng.random() * whole, os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            timer.start()
+            with contextlib.redirect_stdout(io.StringIO()): stopped += chat.prompt(f"{n} {long}").interrupted
+            timer.join()
+        except KeyboardInterrupt: pass   # before the turn, or after it
+        finally: timer.join()
+        assert [message["role"] for message in chat.messages] in ([], ["user", "assistant"])
+        assert ask(engine, [said("Name the planets")], **params)[0] == expected, n
+    assert stopped > 50
