@@ -87,7 +87,7 @@ def piece(self:Decoder,
 def _piece_into_buffer(self:Decoder, token):
     return self.lib.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
 
-# %% ../nbs/03_engine.ipynb #cc5269c3
+# %% ../nbs/03_engine.ipynb #45d8e488
 @patch
 def ends(self:Decoder, token) -> bool:
     "Whether the token ends a turn."
@@ -99,7 +99,7 @@ def control_names(self:Decoder) -> list[str]:
     control = self.lib.LLAMA_TOKEN_ATTR_CONTROL | self.lib.LLAMA_TOKEN_ATTR_UNKNOWN
     def is_control(token): return self.lib.llama_vocab_get_attr(self.vocabulary, token) & control
     names = (self.lib.llama_vocab_get_text(self.vocabulary, n) for n in range(self.llm.n_vocab()) if is_control(n))
-    return sorted({name.decode("utf-8", "replace") for name in names if name}, key=len, reverse=True)
+    return sorted({name.decode("utf-8", "replace") for name in names if name}, key=lambda name: (-len(name), name))
 
 # %% ../nbs/03_engine.ipynb #3eb48e80
 @patch
