@@ -110,6 +110,38 @@ def make(path, shape="tiny", style="chatml", size=32_000, context=8192, seed=0):
                 ("attn_output", width), ("ffn_gate", hidden), ("ffn_up", hidden)):
             add(f"blk.{n}.{name}.weight", rows, width)
         add(f"blk.{n}.ffn_down.weight", width, hidden)
+    return _finish(writer, path)
+
+
+def make_recurrent(path, style="chatml", size=4000, layers=2, width=64, state=8, seed=0):
+    "The same for a small Mamba, which has no attention: its memory is a state of fixed size that can't be trimmed."
+    vocabulary, controls, template = STYLES[style]
+    path, generator, inner, rank = Path(path), np.random.default_rng(seed), 2 * width, 4
+    writer = gguf.GGUFWriter(f"{path}.part", "mamba")
+    writer.add_name("random recurrent")
+    for add, value in ((writer.add_vocab_size, size), (writer.add_context_length, 8192), (writer.add_embedding_length, width),
+            (writer.add_block_count, layers), (writer.add_feed_forward_length, 0), (writer.add_head_count, 0),
+            (writer.add_layer_norm_rms_eps, 1e-5), (writer.add_ssm_conv_kernel, 4), (writer.add_ssm_inner_size, inner),
+            (writer.add_ssm_state_size, state), (writer.add_ssm_time_step_rank, rank)): add(value)
+    plain = add_vocabulary(writer, vocabulary, controls, size)
+    writer.add_chat_template(template)
+    def add(name, *shape): writer.add_tensor(name, (generator.standard_normal(shape) * 0.1).astype(np.float32))
+    output = (generator.standard_normal((size, width)) * 0.1).astype(np.float32)
+    output[np.setdiff1d(np.arange(size), plain)] = 0
+    writer.add_tensor("output.weight", output)
+    add("token_embd.weight", size, width)
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    for n in range(layers):
+        writer.add_tensor(f"blk.{n}.attn_norm.weight", np.ones(width, np.float32))
+        writer.add_tensor(f"blk.{n}.ssm_a", -np.abs(generator.standard_normal((inner, state))).astype(np.float32))
+        for name, *shape in (("ssm_in.weight", 2 * inner, width), ("ssm_conv1d.weight", inner, 4), ("ssm_conv1d.bias", inner),
+                ("ssm_x.weight", rank + 2 * state, inner), ("ssm_dt.weight", inner, rank), ("ssm_dt.bias", inner),
+                ("ssm_d", inner), ("ssm_out.weight", width, inner)):
+            add(f"blk.{n}.{name}", *shape)
+    return _finish(writer, path)
+
+
+def _finish(writer, path):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -463,17 +463,17 @@ def _prefill(self:Engine, tokens):
         yield Delta(progress=(len(decoder.tokens) - begin, len(tokens) - begin), usage=Usage(len(tokens), begin))
     return begin
 
-# %% ../nbs/03_engine.ipynb #b9461840
+# %% ../nbs/03_engine.ipynb #7437fadf
 _SLOW = 0.05   # Seconds; a step that takes longer is watched for interrupts
 
 @patch
-def _decode(self:Engine, writer, choose, most):
-    "Writes at most `most` tokens. Yields the text as it comes, and returns why it ended."
+def _decode(self:Engine, writer, choose, most, usage):
+    "Writes at most `most` tokens. Yields the text as it comes, with the usage so far, and returns why it ended."
     decoder,evaluate,slow = self.decoder,self.decoder.evaluate,False
     while True:
         token = choose()
         if decoder.ends(token): return "stop"
-        if text := writer.write(token): yield Delta(text)
+        if text := writer.write(token): yield Delta(text, usage=usage())
         if writer.stopped: return "stop"
         if len(writer.tokens) >= most: return "length"
         start = time.perf_counter()
@@ -485,7 +485,7 @@ def _decode(self:Engine, writer, choose, most):
 def _evaluate_slowly(self:Engine, token):
     for _ in self._prefill([*self.decoder.tokens, token]): pass
 
-# %% ../nbs/03_engine.ipynb #17fde878
+# %% ../nbs/03_engine.ipynb #193fe90d
 @patch
 def stream(self:Engine,
     messages:list[dict],  # The whole conversation
@@ -501,11 +501,11 @@ def _deltas(self:Engine, messages, params):
     self.decoder.begin()
     self._recall(prompt.tokens)
     writer,choose = _Writer(self.decoder.piece, prompt.stops),self.decoder.sampler(prompt.seed, prompt.settings)
+    def usage(): return Usage(len(prompt.tokens), cached, len(writer.tokens))
     try:
         cached = yield from self._prefill(prompt.tokens)
-        reason = yield from self._decode(writer, choose, prompt.most)
-        if text := writer.close(): yield Delta(text)
-        yield Delta(finish_reason=reason, usage=Usage(len(prompt.tokens), cached, len(writer.tokens)))
+        reason = yield from self._decode(writer, choose, prompt.most, usage)
+        yield Delta(writer.close(), finish_reason=reason, usage=usage())
     finally:
         given,(text, tokens) = "".join(writer.texts),writer.written()
         whole = len(_mark(text, self.names))

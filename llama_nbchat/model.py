@@ -39,13 +39,13 @@ class Usage:
         "How many prompt tokens the model had to evaluate: those not in its cache."
         return None if None in (self.prompt_tokens, self.cached_tokens) else self.prompt_tokens - self.cached_tokens
 
-# %% ../nbs/02_model.ipynb #10bbd9e6
+# %% ../nbs/02_model.ipynb #8aefb1a5
 @dataclass(frozen=True)
 class Delta:
     "The next piece of an answer."
     text: str = ""                  # What the answer grows by
     finish_reason: str|None = None  # On the last piece: "stop", "length" (no more room or tokens), None (not told)
-    usage: Usage|None = None        # On the last piece: what the answer cost
+    usage: Usage|None = None        # What the answer has cost so far; on the last piece, if not before
     progress: tuple[int,int]|None = None  # Before the first piece: prompt tokens evaluated, and to be evaluated
 
 # %% ../nbs/02_model.ipynb #ccd3428a

@@ -11,7 +11,7 @@ import time
 import pytest
 from llama_cpp import Llama, LlamaGrammar
 
-from benchmarks.random_model import STYLES, make
+from benchmarks.random_model import STYLES, make, make_recurrent
 from llama_nbchat import Chat, ChatError, Engine, MessageError, ModelTypeError, ParameterError, load
 from tests.test_package import package
 
@@ -128,6 +128,26 @@ def test_a_model_that_cannot_forget(monkeypatch):
         assert evaluated in (None, last.usage.evaluated_tokens)
 
 
+def test_a_recurrent_model(tmp_path):
+    "A turn that goes on costs what is new, one that is tried again costs one token, and all answers are right."
+    path = make_recurrent(tmp_path/"mamba.gguf")
+    engine, first = load(path, n_ctx=2048), [said("Name the planets, please")]
+    assert not engine.decoder.trimmable
+    fresh = lambda messages: ask(load(path, n_ctx=2048), messages)[0]
+    text, _ = ask(engine, first)
+    second = [*first, said(text, "assistant"), said("Reverse the list")]
+    other = [*first, said(text, "assistant"), said("Sort the list")]
+    for messages, most in ((first, 1), (second, None), (second, 1), (other, None), (first, 1), (second, 1)):
+        answer, last = ask(engine, messages)
+        assert answer == fresh(messages)
+        if most: assert last.usage.evaluated_tokens == most
+    engine.save_state(tmp_path/"state")
+    later = load(path, n_ctx=2048)
+    later.load_state(tmp_path/"state")
+    third = [*second, said(answer, "assistant"), said("Thanks")]
+    assert ask(later, third)[0] == fresh(third)
+
+
 @pytest.mark.parametrize("settings", ({"n_batch": 8}, {"n_batch": 32, "n_ubatch": 8}))
 def test_small_batches(settings):
     messages = [said("Name the planets, please, " * 20)]
@@ -149,6 +169,37 @@ def test_a_closed_model_says_so():
     engine.llm.close()
     for use in (lambda: ask(engine, [said("Hello")]), lambda: engine.count([said("Hello")])):
         with pytest.raises(ModelTypeError, match="closed"): use()
+
+
+def test_a_stopped_reply_knows_what_it_cost():
+    chat = Chat(load(), temperature=0)
+    pieces = chat.stream("Name the planets")
+    for _ in range(5): next(pieces)
+    pieces.close()
+    usage, timings = chat.last.usage, chat.last.timings
+    assert chat.last.interrupted and usage.completion_tokens == 5 and usage.prompt_tokens == usage.evaluated_tokens > 5
+    assert 0 < timings.prefill < timings.time_to_first_token < timings.total and timings.tokens_per_second > 0
+
+
+def test_templates_that_drop_parts_of_earlier_turns(tmp_path, monkeypatch):
+    "Their prompts are evaluated from where they differ, and the answer is that of a model that knows nothing yet."
+    monkeypatch.setitem(STYLES, "dropping", ("bpe", ["<|end|>"], "{% for m in messages %}{{ m.content[-12:] if m.role == 'assistant' "
+        "else m.content }}<|end|>{% endfor %}"))
+    path = make(tmp_path/"dropping.gguf", "tiny", "dropping", size=4000)
+    engine, messages = load(path), []
+    for question in QUESTIONS[:4]:
+        messages.append(said(question))
+        text, last = ask(engine, messages)
+        assert text == ask(load(path), messages)[0]
+        if len(messages) > 1: assert 0 < last.usage.cached_tokens < last.usage.prompt_tokens
+        messages.append(said(text, "assistant"))
+
+
+def test_tokens_of_any_length():
+    decoder = load().decoder
+    pieces = [decoder.piece(token) for token in range(1000)]
+    decoder._buffer, decoder._pieces = type(decoder._buffer)._type_.__mul__(1)(), {}
+    assert [decoder.piece(token) for token in range(1000)] == pieces and max(map(len, pieces)) > 8
 
 
 def test_nothing_to_answer():
