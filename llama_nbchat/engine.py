@@ -128,19 +128,23 @@ def trim(self:Decoder,
     self.tokens.clear()
     self.lib.llama_memory_clear(self.memory, False)
 
-# %% ../nbs/03_engine.ipynb #60391b56
+# %% ../nbs/03_engine.ipynb #d4d7d1cf
 @contextmanager
 def _giving_up(decoder):
     "Lets an interrupt end what llama.cpp is evaluating; the usual handler then learns of it."
+    from llama_cpp._logger import llama_log_callback as usual_log
     lib,pressed,usual = decoder.lib,[],None
     callback = lib.ggml_abort_callback(lambda data: bool(pressed))
+    log = lib.llama_log_callback(lambda *line: None if pressed else usual_log(*line))   # giving up is no news
     try:
+        lib.llama_log_set(log, None)
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None:
             usual = signal.signal(signal.SIGINT, lambda *what: pressed.append(what))
         lib.llama_set_abort_callback(decoder.context, callback, None)
         yield
     finally:
         lib.llama_set_abort_callback(decoder.context, lib.ggml_abort_callback(), None)
+        lib.llama_log_set(usual_log, None)
         if usual is not None: signal.signal(signal.SIGINT, usual)
     if pressed and callable(usual): usual(*pressed[0])
 
