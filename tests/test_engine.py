@@ -1,6 +1,7 @@
 "The engine on models of random weights: each vocabulary, each style of template, and models that can't forget."
 import contextlib
 import io
+import json
 import os
 import random
 import signal
@@ -211,6 +212,9 @@ def test_grammars_and_biases():
     assert ask(engine, messages, grammar=LlamaGrammar.from_string('root ::= "Mars" | "moon"', verbose=False))[0] in ("Mars", "moon")
     params = dict(temperature=0, max_tokens=60, response_format={"type": "json_object"})
     assert ask(engine, messages, **params)[0] == engine.llm.create_chat_completion(messages, **params)["choices"][0]["message"]["content"]
+    planet = {"type": "object", "properties": {"name": {"enum": ["Mars", "Venus"]}}, "required": ["name"]}
+    found = json.loads(ask(engine, messages, response_format={"type": "json_object", "schema": planet}, max_tokens=60)[0])
+    assert found["name"] in ("Mars", "Venus")
     for wrong in ("root ::= x", LlamaGrammar.from_string("root ::= (", verbose=False)):
         with pytest.raises(ParameterError): ask(engine, messages, grammar=wrong)
     first = engine.decoder.tokenize("Mars", begins=False)[0]
