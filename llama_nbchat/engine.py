@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/engine.html.md"""
 # %% auto #0
 __all__ = ['Decoder', 'Engine']
 
-# %% ../nbs/03_engine.ipynb #34dba2e9
+# %% ../nbs/03_engine.ipynb #dacf8d1f
 import codecs
 import ctypes
 import hashlib
@@ -28,7 +28,7 @@ from typing import Any
 
 from fastcore.basics import patch
 
-from .errors import ChatError, ContextOverflowError, GenerationError, ModelTypeError, ParameterError
+from .errors import ContextOverflowError, GenerationError, ModelTypeError, ParameterError
 from .errors import MessageError, StateError, check_parameters
 from .model import Delta, Usage, in_turn
 
