@@ -159,6 +159,7 @@ def test_what_is_asked_past_the_engine_does_no_harm():
     engine, messages = load(), [said("Name the planets")]
     text = ask(engine, messages)[0]
     for disturb in (lambda llm: llm.create_completion("Hello", max_tokens=3), lambda llm: llm.reset(),
+            lambda llm: llm.create_completion("Hello " * 200, max_tokens=3),     # more tokens than the engine has there
             lambda llm: llm._ctx.kv_cache_clear(), lambda llm: ask(Engine(llm), [said("Hello")])):
         disturb(engine.llm)
         assert ask(engine, messages)[0] == text
