@@ -113,32 +113,82 @@ def make(path, shape="tiny", style="chatml", size=32_000, context=8192, seed=0):
     return _finish(writer, path)
 
 
-def make_recurrent(path, style="chatml", size=4000, layers=2, width=64, state=8, seed=0):
-    "The same for a small Mamba, which has no attention: its memory is a state of fixed size that can't be trimmed."
-    vocabulary, controls, template = STYLES[style]
-    path, generator, inner, rank = Path(path), np.random.default_rng(seed), 2 * width, 4
-    writer = gguf.GGUFWriter(f"{path}.part", "mamba")
-    writer.add_name("random recurrent")
-    for add, value in ((writer.add_vocab_size, size), (writer.add_context_length, 8192), (writer.add_embedding_length, width),
-            (writer.add_block_count, layers), (writer.add_feed_forward_length, 0), (writer.add_head_count, 0),
-            (writer.add_layer_norm_rms_eps, 1e-5), (writer.add_ssm_conv_kernel, 4), (writer.add_ssm_inner_size, inner),
+class Small:
+    "A file with small float32 weights for an architecture other than llama: what they do is tested, not how fast."
+    def __init__(self, path, architecture, layers, style="chatml", size=4000, width=64, hidden=128, heads=2, seed=0):
+        vocabulary, controls, template = STYLES[style]
+        self.path, self.width, self.generator = Path(path), width, np.random.default_rng(seed)
+        self.writer = writer = gguf.GGUFWriter(f"{path}.part", architecture)
+        for add, value in ((writer.add_name, f"random {architecture}"), (writer.add_vocab_size, size),
+                (writer.add_context_length, 8192), (writer.add_embedding_length, width), (writer.add_block_count, layers),
+                (writer.add_feed_forward_length, hidden), (writer.add_head_count, heads),
+                (writer.add_layer_norm_rms_eps, 1e-5), (writer.add_chat_template, template)): add(value)
+        output, plain = self.draw(size, width), add_vocabulary(writer, vocabulary, controls, size)
+        output[np.setdiff1d(np.arange(size), plain)] = 0   # never chosen
+        writer.add_tensor("output.weight", output)
+        self.add("token_embd", size, width)
+
+    def draw(self, *shape): return (self.generator.standard_normal(shape) * 0.1).astype(np.float32)
+
+    def add(self, name, *shape): self.writer.add_tensor(f"{name}.weight", self.draw(*shape))
+
+    def add_norms(self, width, *names):
+        for name in names: self.writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
+
+    def add_attention(self, block):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"): self.add(f"{block}.{name}", self.width, self.width)
+        self.add_norms(self.width // 2, f"{block}.attn_q_norm", f"{block}.attn_k_norm")
+
+    def add_feed_forward(self, block):
+        for name in ("ffn_gate", "ffn_up"): self.add(f"{block}.{name}", 2 * self.width, self.width)
+        self.add(f"{block}.ffn_down", self.width, 2 * self.width)
+        self.add_norms(self.width, f"{block}.attn_norm", f"{block}.ffn_norm")
+
+    def finish(self): return _finish(self.writer, self.path)
+
+
+def make_recurrent(path, layers=2, state=8):
+    "A Mamba, which has no attention: its memory is a state of fixed size that can't be trimmed."
+    made = Small(path, "mamba", layers, hidden=0, heads=0)
+    writer, width, inner, rank = made.writer, made.width, 2 * made.width, 4
+    for add, value in ((writer.add_ssm_conv_kernel, 4), (writer.add_ssm_inner_size, inner),
             (writer.add_ssm_state_size, state), (writer.add_ssm_time_step_rank, rank)): add(value)
-    plain = add_vocabulary(writer, vocabulary, controls, size)
-    writer.add_chat_template(template)
-    def add(name, *shape): writer.add_tensor(name, (generator.standard_normal(shape) * 0.1).astype(np.float32))
-    output = (generator.standard_normal((size, width)) * 0.1).astype(np.float32)
-    output[np.setdiff1d(np.arange(size), plain)] = 0
-    writer.add_tensor("output.weight", output)
-    add("token_embd.weight", size, width)
-    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    made.add_norms(width, "output_norm", *(f"blk.{n}.attn_norm" for n in range(layers)))
     for n in range(layers):
-        writer.add_tensor(f"blk.{n}.attn_norm.weight", np.ones(width, np.float32))
-        writer.add_tensor(f"blk.{n}.ssm_a", -np.abs(generator.standard_normal((inner, state))).astype(np.float32))
+        writer.add_tensor(f"blk.{n}.ssm_a", -abs(made.draw(inner, state)) * 10)
         for name, *shape in (("ssm_in.weight", 2 * inner, width), ("ssm_conv1d.weight", inner, 4), ("ssm_conv1d.bias", inner),
                 ("ssm_x.weight", rank + 2 * state, inner), ("ssm_dt.weight", inner, rank), ("ssm_dt.bias", inner),
                 ("ssm_d", inner), ("ssm_out.weight", width, inner)):
-            add(f"blk.{n}.{name}", *shape)
-    return _finish(writer, path)
+            writer.add_tensor(f"blk.{n}.{name}", made.draw(*shape))
+    return made.finish()
+
+
+def make_hybrid(path, layers=4):
+    "An LFM2: every other layer is a short convolution with a state of fixed size, the others have attention."
+    made = Small(path, "lfm2", layers)
+    made.writer.add_head_count_kv([0 if n%2 == 0 else 2 for n in range(layers)])
+    made.writer.add_shortconv_l_cache(3)
+    made.add_norms(made.width, "token_embd_norm")
+    for block in (f"blk.{n}" for n in range(layers)):
+        made.add_feed_forward(block)
+        if int(block[4:]) % 2: made.add_attention(block); continue
+        for name, *shape in (("conv", made.width, 3), ("in_proj", 3 * made.width, made.width), ("out_proj", made.width, made.width)):
+            made.add(f"{block}.shortconv.{name}", *shape)
+    return made.finish()
+
+
+def make_sliding(path, layers=6, window=64):
+    "A Gemma 3: most layers look back no further than a window of tokens, and llama.cpp need not keep what lies before."
+    made = Small(path, "gemma3", layers)
+    writer, head = made.writer, made.width // 2
+    for add, value in ((writer.add_head_count_kv, 2), (writer.add_key_length, head), (writer.add_value_length, head),
+            (writer.add_sliding_window, window)): add(value)
+    made.add_norms(made.width, "output_norm")
+    for block in (f"blk.{n}" for n in range(layers)):
+        made.add_attention(block)
+        made.add_feed_forward(block)
+        made.add_norms(made.width, f"{block}.post_attention_norm", f"{block}.post_ffw_norm")
+    return made.finish()
 
 
 def _finish(writer, path):

@@ -12,7 +12,7 @@ import time
 import pytest
 from llama_cpp import Llama, LlamaGrammar
 
-from benchmarks.random_model import STYLES, make, make_recurrent
+from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import Chat, ChatError, Engine, MessageError, ModelTypeError, ParameterError, load
 from tests.test_package import package
 
@@ -129,12 +129,18 @@ def test_a_model_that_cannot_forget(monkeypatch):
         assert evaluated in (None, last.usage.evaluated_tokens)
 
 
-def test_a_recurrent_model(tmp_path):
+@pytest.mark.parametrize("make, settings", ((make_recurrent, {}), (make_hybrid, {}), (make_sliding, {"swa_full": False})),
+    ids=("recurrent", "hybrid", "sliding window"))
+def test_states_that_cannot_be_trimmed(tmp_path, make, settings):
     "A turn that goes on costs what is new, one that is tried again costs one token, and all answers are right."
-    path = make_recurrent(tmp_path/"mamba.gguf")
-    engine, first = load(path, n_ctx=2048), [said("Name the planets, please")]
+    path = make(tmp_path/"model.gguf")
+    def opened(transcripts=None):
+        engine = load(path, n_ctx=2048, n_threads=1, n_threads_batch=1, n_batch=64, **settings)
+        engine.transcripts = transcripts or engine.transcripts
+        return engine
+    engine, first = opened(), [said("Name the planets, please. " * 20)]   # longer than the window
     assert not engine.decoder.trimmable
-    fresh = lambda messages: ask(load(path, n_ctx=2048), messages)[0]
+    fresh = lambda messages: ask(opened(engine.transcripts), messages)[0]   # the same tokens, all evaluated
     text, _ = ask(engine, first)
     second = [*first, said(text, "assistant"), said("Reverse the list")]
     other = [*first, said(text, "assistant"), said("Sort the list")]
@@ -143,10 +149,11 @@ def test_a_recurrent_model(tmp_path):
         assert answer == fresh(messages)
         if most: assert last.usage.evaluated_tokens == most
     engine.save_state(tmp_path/"state")
-    later = load(path, n_ctx=2048)
+    held, later = len(engine.decoder.tokens), opened()
     later.load_state(tmp_path/"state")
     third = [*second, said(answer, "assistant"), said("Thanks")]
-    assert ask(later, third)[0] == fresh(third)
+    answer, last = ask(later, third)
+    assert answer == fresh(third) and last.usage.cached_tokens == held
 
 
 @pytest.mark.parametrize("settings", ({"n_batch": 8}, {"n_batch": 32, "n_ubatch": 8}))
