@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/engine.html.md"""
 # %% auto #0
 __all__ = ['Decoder', 'Engine']
 
-# %% ../nbs/03_engine.ipynb #dacf8d1f
+# %% ../nbs/03_engine.ipynb #8b2128bc
 import codecs
 import ctypes
 import hashlib
@@ -16,12 +16,10 @@ import json
 import os
 import random
 import re
-import signal
-import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from fastcore.basics import patch
 
 from .errors import ContextOverflowError, GenerationError, ModelTypeError, ParameterError
 from .errors import MessageError, StateError, check_parameters
-from .model import Delta, Usage, in_turn
+from .model import REASONING, Delta, Usage, in_turn
 
 # %% ../nbs/03_engine.ipynb #5b5e5c09
 __all__ = ["Engine"]
@@ -87,7 +85,7 @@ def piece(self:Decoder,
 def _piece_into_buffer(self:Decoder, token):
     return self.lib.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
 
-# %% ../nbs/03_engine.ipynb #45d8e488
+# %% ../nbs/03_engine.ipynb #4cefa5ed
 @patch
 def ends(self:Decoder, token) -> bool:
     "Whether the token ends a turn."
@@ -97,25 +95,29 @@ def ends(self:Decoder, token) -> bool:
 def control_names(self:Decoder) -> list[str]:
     "The names of all control tokens: texts that the tokenizer would take for more than text."
     control = self.lib.LLAMA_TOKEN_ATTR_CONTROL | self.lib.LLAMA_TOKEN_ATTR_UNKNOWN
-    def is_control(token): return self.lib.llama_vocab_get_attr(self.vocabulary, token) & control
-    names = (self.lib.llama_vocab_get_text(self.vocabulary, n) for n in range(self.llm.n_vocab()) if is_control(n))
-    return sorted({name.decode("utf-8", "replace") for name in names if name}, key=lambda name: (-len(name), name))
+    template,names = self.llm.metadata.get("tokenizer.chat_template", ""),set()
+    for token in range(self.llm.n_vocab()):
+        kind = self.lib.llama_vocab_get_attr(self.vocabulary, token)
+        if not kind & (control | self.lib.LLAMA_TOKEN_ATTR_USER_DEFINED): continue
+        name = (self.lib.llama_vocab_get_text(self.vocabulary, token) or b"").decode("utf-8", "replace")
+        if name.strip() and (kind & control or name in template): names.add(name)
+    return sorted(names, key=lambda name: (-len(name), name))
 
-# %% ../nbs/03_engine.ipynb #3eb48e80
+# %% ../nbs/03_engine.ipynb #dd25b389
 @patch
 def evaluate(self:Decoder,
     tokens:list[int]  # What comes next; at most `n_batch` of them
-) -> bool:            # Whether it was done; not if it was given up
-    "Adds tokens to the KV cache. Raises `GenerationError` if llama.cpp can't."
+):
+    "Adds tokens to the KV cache, unless it is given up. Raises `GenerationError` if llama.cpp can't."
+    self.check()
     if len(tokens) == 1: self._one[0],batch = tokens[0],self._next
     else:
         array = (self.lib.llama_token * len(tokens))(*tokens)   # to be kept while llama.cpp reads it
         batch = self.lib.llama_batch_get_one(array, len(tokens))
     status = self.lib.llama_decode(self.context, batch)
     if status == 0: self.tokens.extend(tokens)
-    else: self.trim(len(self.tokens))    # what was evaluated of the batch
-    if status in (0, 2): return status == 0
-    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status}): load "
+    else: self.trim(len(self.tokens) if self.trimmable else 0)    # what was evaluated of the batch
+    if status not in (0, 2): raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status}): load "
         "the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
 @patch
@@ -128,25 +130,31 @@ def trim(self:Decoder,
     self.tokens.clear()
     self.lib.llama_memory_clear(self.memory, False)
 
-# %% ../nbs/03_engine.ipynb #d4d7d1cf
+# %% ../nbs/03_engine.ipynb #84b3cb0f
+def _caught(raised):
+    "Goes on at each `send`, and adds what is raised meanwhile to a list; gives whether there is anything in it."
+    while True:
+        try: yield bool(raised)
+        except GeneratorExit: return
+        except BaseException as error: raised.append(error)
+
 @contextmanager
 def _giving_up(decoder):
-    "Lets an interrupt end what llama.cpp is evaluating; the usual handler then learns of it."
-    from llama_cpp._logger import llama_log_callback as usual_log
-    lib,pressed,usual = decoder.lib,[],None
-    callback = lib.ggml_abort_callback(lambda data: bool(pressed))
-    log = lib.llama_log_callback(lambda *line: None if pressed else usual_log(*line))   # giving up is no news
+    "Lets an exception raised by a signal handler, such as `KeyboardInterrupt`, end what llama.cpp is evaluating."
+    lib,raised = decoder.lib,[]
+    catching,log,data = _caught(raised),lib.llama_log_callback(),ctypes.c_void_p()
+    next(catching)
+    lib.llama_log_get(ctypes.byref(log), ctypes.byref(data))
+    ask = lib.ggml_abort_callback(catching.send)
+    quiet = lib.llama_log_callback(lambda *line: None if raised else log(*line))   # giving up is no news
     try:
-        lib.llama_log_set(log, None)
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None:
-            usual = signal.signal(signal.SIGINT, lambda *what: pressed.append(what))
-        lib.llama_set_abort_callback(decoder.context, callback, None)
+        if log: lib.llama_log_set(quiet, data)
+        lib.llama_set_abort_callback(decoder.context, ask, None)
         yield
     finally:
         lib.llama_set_abort_callback(decoder.context, lib.ggml_abort_callback(), None)
-        lib.llama_log_set(usual_log, None)
-        if usual is not None: signal.signal(signal.SIGINT, usual)
-    if pressed and callable(usual): usual(*pressed[0])
+        if log: lib.llama_log_set(log, data)
+        if raised: raise raised[0]
 
 # %% ../nbs/03_engine.ipynb #ce3fa88b
 @patch
@@ -172,7 +180,7 @@ def restore(self:Decoder,
     else: self.tokens = list(tokens)
     return bool(self.tokens)
 
-# %% ../nbs/03_engine.ipynb #4b876cb7
+# %% ../nbs/03_engine.ipynb #e9328139
 @patch
 def sampler(self:Decoder,
     seed:int,   # Of the random numbers
@@ -204,12 +212,14 @@ def _check_grammar(self:Decoder, grammar):
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
 
+# %% ../nbs/03_engine.ipynb #75c995ee
 @patch
 def begin(self:Decoder):
     "Finds out whether somebody else has used the model meanwhile; if so, the KV cache is not ours any more."
+    self.check()
     held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
-    if self.llm.n_tokens or held < len(self.tokens) or vars(self.llm).get("_used_by") is not self._mark: self.trim(0)
-    self.llm.n_tokens,self.llm._used_by = 0,self._mark
+    if self.llm.n_tokens or held < len(self.tokens) or self.llm._requires_eval is not self._mark: self.trim(0)
+    self.llm.n_tokens,self.llm._requires_eval = 0,self._mark
 
 # %% ../nbs/03_engine.ipynb #8c1f81bb
 class _Listener:
@@ -237,35 +247,45 @@ def _handler(llm, chat_format):
     except Exception as error:
         raise ParameterError(f"There is no chat format {name!r}: {error}", name="chat_format", nearest=None) from error
 
-# %% ../nbs/03_engine.ipynb #8317d944
-_BEGIN,_END = "\ufdd0","\ufdd1"
+# %% ../nbs/03_engine.ipynb #1e760e9e
+_MARK = "\ufdd0"
+
+def _marked(name): return name[:1] + _MARK + name[1:]
 
 def _mark(value, names):
-    "A text with the names of control tokens marked; or the same for all texts within lists and dicts."
-    if isinstance(value, str): return names.sub(rf"{_BEGIN}\g<0>{_END}", re.sub(f"[{_BEGIN}{_END}]", "\ufffd", value))
+    "A text with a mark in the names of control tokens; or the same for all texts within lists and dicts."
+    if isinstance(value, str): return names.sub(lambda name: _marked(name[0]), value.replace(_MARK, "\ufffd"))
     if isinstance(value, (list, tuple)): return [_mark(item, names) for item in value]
     if isinstance(value, Mapping): return {_mark(k, names): _mark(v, names) for k, v in value.items()}
     return value
 
-def _names(decoder):
-    "Finds the name of any control token."
-    return re.compile("|".join(map(re.escape, decoder.control_names())) or "(?!)")
+def _pattern(names):
+    "Finds any of the names."
+    return re.compile("|".join(map(re.escape, names)) or "(?!)")
 
 @patch
-def tokenize_marked(self:Decoder, text, names, add_bos=False, begins=True) -> list[int]:
-    "The tokens of a rendered text; the names that are marked in it are only text."
+def tokenize_marked(self:Decoder, text, marked, add_bos=False, begins=True) -> list[int]:
+    "The tokens of a rendered text; the names that are `marked` in it are only text."
     tokens = []
-    for n,part in enumerate(re.split(f"{_BEGIN}({names.pattern}){_END}", text)):
-        part = re.sub(f"[{_BEGIN}{_END}]", "", part)
-        if part: tokens += self.tokenize(part, n%2 == 0, add_bos and not tokens, begins and not tokens)
+    for n,part in enumerate(re.split(f"({marked.pattern})", text)):
+        first = not tokens
+        if n%2: tokens += self._as_text(part.replace(_MARK, ""), begins and first)
+        elif part: tokens += self.tokenize(part.replace(_MARK, "\ufffd"), True, add_bos and first, begins and first)
     return tokens
 
-# %% ../nbs/03_engine.ipynb #4db38a97
+@patch
+def _as_text(self:Decoder, name, begins):
+    "The tokens of a name, none of which is the token of this name."
+    tokens = self.tokenize(name, begins=begins)
+    if self.llm._model.tokenize(name.encode(), False, True) != tokens: return tokens
+    return self.tokenize(name[:1], begins=begins) + self.tokenize(name[1:], begins=False)
+
+# %% ../nbs/03_engine.ipynb #56b555f0
 _SPACE = re.compile(r"\s*")
 
 class _Transcripts:
     "The last answers, with the tokens of all that led to them."
-    def __init__(self, names, keep=100): self.names,self.keep,self.known = names,keep,{}
+    def __init__(self, names, keep=300): self.names,self.keep,self.known = names,keep,{}
 
     def add(self, prompt, answer, whole, tokens):
         "Remembers an answer and its prompt, as marked texts, and the tokens of both: `whole` characters of the answer."
@@ -275,11 +295,13 @@ class _Transcripts:
 
     def longest(self, text):
         "How many characters of a text are known, and their tokens."
-        longest,found = 0,[]
+        longest,found = 0,None
         for (prompt, answer), (whole, tokens) in list(self.known.items()):
             end = self._end(text, prompt, answer, whole) if text.startswith(prompt) else 0
-            if end >= longest: longest,found = end,tokens
-        return longest,(found if longest else [])
+            if end and end >= longest: longest,found = end,(prompt, answer)
+        if not found: return 0,[]
+        self.known[found] = self.known.pop(found)   # used last: forgotten last
+        return longest,self.known[found][1]
 
     def _end(self, text, prompt, answer, whole):
         "Where the known tokens of the answer end in a text that begins with its prompt; 0 if it does not stand there."
@@ -360,9 +382,10 @@ class _Writer:
         tokens,characters = max(mark for mark in self.marks if mark[1] <= self.given)
         return "".join(self.texts)[:characters],self.tokens[:tokens]
 
-# %% ../nbs/03_engine.ipynb #ad45a871
+# %% ../nbs/03_engine.ipynb #06f82732
 class Engine:
     "A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."
+    resumes = True   # goes on with an answer, if this is the last message
     def __init__(self,
         llm:Any,                  # A `llama_cpp.Llama` that can write text
         chat_format:str=None,     # llama-cpp-python's name of the chat format; None: what the model's file tells
@@ -377,10 +400,13 @@ class Engine:
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
         self.defaults,self.parameters = _defaults(llm),_parameters(self.handler, llm)
-        self.names,self.states = _names(self.decoder),_States(cache_bytes)
-        self.transcripts = _Transcripts(self.names)
+        names = self.decoder.control_names()
+        self.names,self.marked = _pattern(names),_pattern(map(_marked, names))
+        self.states,self.transcripts = _States(cache_bytes),_Transcripts(self.names)
         given = llm._seed != self.decoder.lib.LLAMA_DEFAULT_SEED and not llm.n_tokens   # by whoever loaded it
-        self.seeds = random.Random(llm._seed if given else None)   # for the prompts that give none
+        seed = vars(llm).setdefault("_seed_given", llm._seed if given else None)   # before it was used
+        self.seeds = random.Random(seed)   # for the prompts that give none
+        self._show_reasoning()
 
     def __repr__(self): return f"Engine({self.name!r})"
 
@@ -401,11 +427,12 @@ def _parameters(handler, llm):
     return frozenset(known - {"self", "llama", "messages", "stream", "model", "bos_token", "eos_token",
         "raise_exception", "add_generation_prompt", "strftime_now", "logprobs", "top_logprobs"})
 
-# %% ../nbs/03_engine.ipynb #0b000387
+# %% ../nbs/03_engine.ipynb #872f4594
 @patch
 def _render(self:Engine, messages, params):
     "What the chat handler asks for: the marked text of the conversation, and the settings for sampling."
     self.decoder.check()
+    messages,begun = (messages[:-1], messages[-1]["content"]) if _is_begun(messages) else (messages, "")
     listener,data = _Listener(self.llm),params.keys() - self.defaults.keys() | {"tools", "functions"}
     params = {**self.defaults, **params}
     params.update({name: _mark(params[name], self.names) for name in data})
@@ -413,14 +440,26 @@ def _render(self:Engine, messages, params):
     try: list(self.handler(llama=listener, messages=messages, stream=True, **params))
     except Exception as error:
         raise GenerationError(f"llama-cpp-python can't prepare this conversation: {error}", pieces=0) from error
+    listener.opened = next((mark for mark in REASONING if listener.text.rstrip().endswith(mark)), "")
+    listener.begun = _mark(begun.removeprefix(listener.opened), self.names)
     return listener
+
+def _is_begun(messages): return bool(messages) and messages[-1]["role"] == "assistant"
 
 @patch
 def _tokens(self:Engine, listener):
     "The tokens of the rendered conversation."
-    characters,tokens = self.transcripts.longest(listener.text)
-    rest = listener.text[characters:]
-    return tokens + self.decoder.tokenize_marked(rest, self.names, listener.add_bos and not tokens, begins=not tokens)
+    text = listener.text + listener.begun
+    characters,tokens = self.transcripts.longest(text)
+    add_bos,begins = listener.add_bos and not tokens,not tokens
+    return tokens + self.decoder.tokenize_marked(text[characters:], self.marked, add_bos, begins)
+
+@patch
+def _show_reasoning(self:Engine):
+    "Gives the marks of reasoning a text, where they are control tokens."
+    for mark in (*REASONING, *REASONING.values()):
+        tokens = self.decoder.tokenize(mark, special=True, begins=False)
+        if len(tokens) == 1: self.decoder._pieces[tokens[0]] = mark.encode()
 
 @patch
 def count(self:Engine,
@@ -447,7 +486,7 @@ def _put_aside(self:Engine):
     decoder = self.decoder
     if decoder.size() <= self.states.budget: self.states.add(list(decoder.tokens), decoder.save(), decoder.trimmable)
 
-# %% ../nbs/03_engine.ipynb #925e5fbf
+# %% ../nbs/03_engine.ipynb #f451d2c1
 _FIRST_PIECE,_SECONDS = 64,0.5   # Tokens of the first piece; how long each of the next ones takes, about
 
 @patch
@@ -459,15 +498,14 @@ def _prefill(self:Engine, tokens):
     while (done := len(decoder.tokens)) < len(tokens):
         piece = tokens[done:min([done + size, *(stop for stop in stops if stop > done)])]
         start = time.perf_counter()
-        with _giving_up(decoder): complete = decoder.evaluate(piece)
+        with _giving_up(decoder): decoder.evaluate(piece)
         seconds = time.perf_counter() - start
         if len(decoder.tokens) == len(tokens) - 1 and not decoder.trimmable: self._put_aside()
-        begin = min(begin, len(decoder.tokens))   # less than before, if giving up has cost the whole cache
-        if complete: size = min(decoder.n_batch, max(_FIRST_PIECE, int(len(piece) * _SECONDS / seconds) // 64 * 64))
+        size = min(decoder.n_batch, max(_FIRST_PIECE, int(len(piece) * _SECONDS / seconds) // 64 * 64))
         yield Delta(progress=(len(decoder.tokens) - begin, len(tokens) - begin), usage=Usage(len(tokens), begin))
     return begin
 
-# %% ../nbs/03_engine.ipynb #7437fadf
+# %% ../nbs/03_engine.ipynb #e9d801a0
 _SLOW = 0.05   # Seconds; a step that takes longer is watched for interrupts
 
 @patch
@@ -481,15 +519,10 @@ def _decode(self:Engine, writer, choose, most, usage):
         if writer.stopped: return "stop"
         if len(writer.tokens) >= most: return "length"
         start = time.perf_counter()
-        if slow: self._evaluate_slowly(token)
-        else: evaluate([token])
-        slow = time.perf_counter() - start > _SLOW
+        with _giving_up(decoder) if slow else nullcontext(): evaluate([token])
+        slow = time.perf_counter() - start > _SLOW and decoder.trimmable   # giving up would cost the whole cache
 
-@patch
-def _evaluate_slowly(self:Engine, token):
-    for _ in self._prefill([*self.decoder.tokens, token]): pass
-
-# %% ../nbs/03_engine.ipynb #193fe90d
+# %% ../nbs/03_engine.ipynb #9ca3dc7e
 @patch
 def stream(self:Engine,
     messages:list[dict],  # The whole conversation
@@ -508,17 +541,24 @@ def _deltas(self:Engine, messages, params):
     def usage(): return Usage(len(prompt.tokens), cached, len(writer.tokens))
     try:
         cached = yield from self._prefill(prompt.tokens)
+        if prompt.opened and not prompt.begun: yield Delta(prompt.opened, usage=usage())
         reason = yield from self._decode(writer, choose, prompt.most, usage)
         yield Delta(writer.close(), finish_reason=reason, usage=usage())
     finally:
-        given,(text, tokens) = "".join(writer.texts),writer.written()
-        whole = len(_mark(text, self.names))
-        self.transcripts.add(prompt.text, _mark(given, self.names), whole, prompt.tokens + tokens)
+        self._remember(prompt, writer)
 
-# %% ../nbs/03_engine.ipynb #6507fda8
+@patch
+def _remember(self:Engine, prompt, writer):
+    (text, tokens),answer = writer.written(),prompt.begun + _mark("".join(writer.texts), self.names)
+    known = prompt.begun + _mark(text, self.names)
+    if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
+    self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
+
+# %% ../nbs/03_engine.ipynb #3826b858
 @patch
 def _prepare(self:Engine, messages, params):
     "The listener, with `tokens`, `stops`, `seed`, `most` (tokens to write) and `settings` for the samplers."
+    self._check_numbers(params)
     prompt = self._render(messages, params)
     prompt.tokens,settings = self._tokens(prompt),dict(prompt.settings)
     if not prompt.tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
@@ -530,9 +570,23 @@ def _prepare(self:Engine, messages, params):
     most,seed,stops = (settings.pop(name, None) for name in ("max_tokens", "seed", "stop"))
     prompt.most = min(most, room) if most and most > 0 else room
     prompt.seed = self.seeds.getrandbits(32) if seed is None else seed
-    prompt.stops = [stops] if isinstance(stops, str) else stops or []
+    prompt.stops = [stops] if isinstance(stops, str) else list(stops or [])
+    if any(not isinstance(stop, str) for stop in prompt.stops):
+        raise ParameterError(f"stop is a str or a list of str, not {stops!r}.", name="stop", nearest=None)
     prompt.settings = self._sampling(settings)
     return prompt
+
+@patch
+def _check_numbers(self:Engine, params):
+    "Raises `ParameterError` for what is no number where the default is one."
+    for name,value in params.items():
+        default = 0 if name in ("max_tokens", "seed") and value is not None else self.defaults.get(name)
+        if isinstance(default, bool) or not isinstance(default, (int, float)): continue
+        if not isinstance(value, type(default)) and not (isinstance(default, float) and isinstance(value, int)):
+            raise ParameterError(f"{name} is a number, such as {default}, not {value!r}.", name=name, nearest=None)
+    tokens = map(str, range(self.llm.n_vocab())) if params.get("logit_bias") else ()
+    if wrong := list({str(token) for token in params.get("logit_bias") or ()}.difference(tokens)):
+        raise ParameterError(f"logit_bias: there is no token {wrong[0]}.", name="logit_bias", nearest=None)
 
 @patch
 def _sampling(self:Engine, settings):
@@ -547,13 +601,14 @@ def _sampling(self:Engine, settings):
     known = inspect.signature(self.llm._init_sampler).parameters
     return {name: value for name, value in settings.items() if name in known}
 
-# %% ../nbs/03_engine.ipynb #6a4b356b
+# %% ../nbs/03_engine.ipynb #ced842d5
 _STATE = b"llama_nbchat state 1 "
 
 @patch
 def _fingerprint(self:Engine):
     "What a saved cache depends on: the model's file, the settings of the context, and the version of the library."
     path,settings,digest = Path(self.llm.model_path),self.llm.context_params,hashlib.sha256()
+    if not path.exists(): raise StateError(f"The model's file, {str(path)!r}, is not there any more.", path=str(path))
     with path.open("rb") as file:
         for begin in (0, max(0, path.stat().st_size - 2**20)):
             file.seek(begin)
@@ -579,15 +634,23 @@ def _save(self:Engine, path):
     known = [(*texts, n, t) for texts, (n, t) in self.transcripts.known.items() if _common(t, tokens) >= len(t) - 1]
     about = json.dumps(dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=known)).encode()
     beside,content = path.with_name(path.name + ".part"),about + b"\n" + state
-    beside.write_bytes(_STATE + str(zlib.crc32(content)).encode() + b"\n" + content)
-    os.replace(beside, path)
+    try:
+        beside.write_bytes(_STATE + str(zlib.crc32(content)).encode() + b"\n" + content)
+        os.replace(beside, path)
+    except OSError as error:
+        raise StateError(f"{str(path)!r} can't be written: {error.strerror}.", path=str(path)) from error
 
-# %% ../nbs/03_engine.ipynb #2c27db19
+# %% ../nbs/03_engine.ipynb #b2c6b233
 @patch
 def load_state(self:Engine,
     path:str|os.PathLike  # A file that `save_state` wrote
 ):
     "Makes a saved KV cache known: the next prompt that fits will use it. Raises `StateError` if the file does not fit."
+    for _ in in_turn(self.llm, self._load(path)): pass
+
+@patch
+def _load(self:Engine, path):
+    yield from ()
     def refuse(why): raise StateError(f"{str(path)!r} {why}. The conversation will be evaluated again.", path=str(path))
     try: start,_,content = Path(path).read_bytes().partition(b"\n")
     except OSError as error: refuse(f"can't be read: {error.strerror}")

@@ -5,10 +5,14 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
+import llama_cpp
 import pytest
 from llama_cpp import Llama, LlamaGrammar
 
@@ -75,10 +79,44 @@ def test_text_is_data(model):
     names = engine.decoder.control_names()
     plain = [token for token in engine._prepare([said("x")], {}).tokens if not engine.decoder.piece(token)]
     for name in names:
-        for text in (name, f"a{name}b", f" {name}\n{name}", f"\ufdd0{name}\ufdd1", f"\ufdd1{name}"):
+        for text in (name, f"a{name}b", f" {name}\n{name}", f"\ufdd0{name}", f"{name[0]}\ufdd0{name[1:]}"):
             tokens = engine._prepare([said(text)], {}).tokens
             assert [token for token in tokens if not engine.decoder.piece(token)] == plain, text
-            assert name in b"".join(map(engine.decoder.piece, tokens)).decode()
+            assert name[1:] in b"".join(map(engine.decoder.piece, tokens)).decode()
+
+
+PRINTS = "{% for m in messages %}{{ m.content }}{{ m.tool_calls }}<|im_end|>{% endfor %}"
+
+
+@pytest.mark.parametrize("template", (PRINTS + "{{ documents }}", PRINTS + "{{ documents|tojson(ensure_ascii=true) }}",
+    PRINTS + "{{ documents|tojson }}{{ tools }}"), ids=("printed", "escaped", "as JSON"))
+def test_what_a_template_prints_is_data(tmp_path, monkeypatch, template):
+    monkeypatch.setitem(STYLES, "printing", ("bpe", ["<|im_end|>"], template))
+    engine = load(make(tmp_path/"model.gguf", "tiny", "printing", size=4000), n_ctx=512)
+    end = "<|im_end|>"
+    message = dict(said(f"a {end}"), tool_calls=[{"function": {"arguments": end}}])
+    tokens = engine._prepare([message], {"documents": [{"text": end, end: "x"}], "tools": [{"type": end}]}).tokens
+    assert tokens.count(engine.decoder.tokenize(end, special=True)[0]) == 1
+
+
+def test_marks_of_the_template_that_the_file_calls_text(tmp_path, monkeypatch):
+    import gguf
+    usual, ordinary = gguf.GGUFWriter.add_token_types, gguf.TokenType.USER_DEFINED
+    monkeypatch.setattr(gguf.GGUFWriter, "add_token_types", lambda self, types: usual(self, types[:3] + [ordinary] + types[4:]))
+    engine = load(make(tmp_path/"model.gguf", "tiny", "chatml", size=4000), n_ctx=512)
+    assert 3 in engine.decoder.tokenize("<|im_start|>")
+    assert engine._prepare([said("hi <|im_start|>system")], {}).tokens.count(3) == 2
+
+
+def test_a_stop_within_a_name(model):
+    "What is cut off completes the name of a control token: it must not be one in the next turn."
+    engine = Engine(model)
+    name = engine.decoder.control_names()[0]
+    for texts, known in ((["see ", name], f"see {name}"), (["see ", name], f"see {name[:-1]}")):
+        prompt = SimpleNamespace(text="", begun="", tokens=[])
+        engine._remember(prompt, SimpleNamespace(texts=texts, written=lambda: (known, [7])))
+    (_, answer), (whole, tokens) = list(engine.transcripts.known.items())[-1]
+    assert (answer, whole, tokens) == (f"see {name[0]}\ufdd0{name[1:]}", 0, [])
 
 
 def test_without_a_template(tmp_path, monkeypatch):
@@ -167,6 +205,7 @@ def test_what_is_asked_past_the_engine_does_no_harm():
     text = ask(engine, messages)[0]
     for disturb in (lambda llm: llm.create_completion("Hello", max_tokens=3), lambda llm: llm.reset(),
             lambda llm: llm.create_completion("Hello " * 200, max_tokens=3),     # more tokens than the engine has there
+            lambda llm: (llm.create_completion("Hello " * 200, max_tokens=3), llm.reset()),
             lambda llm: llm._ctx.kv_cache_clear(), lambda llm: ask(Engine(llm), [said("Hello")])):
         disturb(engine.llm)
         assert ask(engine, messages)[0] == text
@@ -175,8 +214,11 @@ def test_what_is_asked_past_the_engine_does_no_harm():
 
 def test_a_closed_model_says_so():
     engine = load(n_ctx=256)
+    stream = engine.stream([said("Name the planets")], temperature=0)
+    while not next(stream).text: pass
     engine.llm.close()
-    for use in (lambda: ask(engine, [said("Hello")]), lambda: engine.count([said("Hello")])):
+    for use in (lambda: list(stream), lambda: ask(engine, [said("Hello")]), lambda: engine.count([said("Hello")]),
+            lambda: engine.save_state("state")):
         with pytest.raises(ModelTypeError, match="closed"): use()
 
 
@@ -282,6 +324,96 @@ def test_prefill_can_be_given_up(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt): list(engine.stream([said("abcd " * 1200)], max_tokens=1))
     assert time.perf_counter() - sent[0] < 0.5
     assert engine.decoder.tokens == []     # it was the first batch
+
+
+def test_any_signal_may_end_a_prefill(tmp_path, monkeypatch):
+    "Not only the interrupt: whatever a handler raises gets through, and nothing stays behind."
+    monkeypatch.setattr("llama_nbchat.engine._FIRST_PIECE", 2048)
+    path, lines = make(tmp_path/"slow.gguf", "slow", "chatml", size=4000), []
+    engine = load(path, n_ctx=4096, n_batch=2048, n_ubatch=2048, n_threads=1, n_threads_batch=1)
+    log = llama_cpp.llama_log_callback(lambda level, text, data: lines.append(text) if level > 2 else None)   # warnings, errors
+    def alarm(*what): raise TimeoutError("enough")
+    usual, interrupt = signal.signal(signal.SIGALRM, alarm), signal.getsignal(signal.SIGINT)
+    llama_cpp.llama_log_set(log, None)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(TimeoutError, match="enough"): list(engine.stream([said("abcd " * 1200)], max_tokens=1))
+        assert not lines    # giving up is no news
+        llama_cpp.llama_model_load_from_file(b"/nowhere", llama_cpp.llama_model_default_params())
+        assert lines        # the log is the same as before
+    finally:
+        llama_cpp.llama_log_set(llama_cpp._logger.llama_log_callback, None)
+        signal.signal(signal.SIGALRM, usual)
+    assert signal.getsignal(signal.SIGINT) is interrupt and engine.decoder.tokens == []
+
+
+def test_a_slow_step_can_be_given_up(monkeypatch):
+    monkeypatch.setattr("llama_nbchat.engine._SLOW", 0)
+    engine, watched = load(), []
+    usual = engine.decoder.lib.llama_set_abort_callback
+    stream = engine.stream([said("Name the planets")], temperature=0)
+    while not next(stream).text: pass
+    monkeypatch.setattr(engine.decoder.lib, "llama_set_abort_callback", lambda *what: watched.append(what) or usual(*what))
+    next(stream), next(stream)
+    assert len(watched) >= 2
+    stream.close()
+
+
+@pytest.mark.parametrize("make, settings", ((make_hybrid, {}), (make_sliding, {"swa_full": False})), ids=("hybrid", "sliding window"))
+def test_giving_up_where_nothing_can_be_trimmed(tmp_path, monkeypatch, make, settings):
+    "A prompt given up at any moment of a batch: the next answer is right."
+    monkeypatch.setattr("llama_nbchat.engine._FIRST_PIECE", 2048)
+    path = make(tmp_path/"model.gguf")
+    def opened(): return load(path, n_ctx=4096, n_batch=2048, n_ubatch=8, n_threads=1, n_threads_batch=1, **settings)
+    first = [said("Name the planets, please. " * 7)]
+    for moment in (2000, 4000, 5500, 5800):
+        engine, asked = opened(), []
+        second = [*first, said(ask(engine, first)[0], "assistant"), said("Reverse the list, please. " * 60)]
+        def caught(raised):
+            while True:
+                asked.append((yield bool(raised)))
+                if len(asked) == moment: raised.append(KeyboardInterrupt())
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("llama_nbchat.engine._caught", caught)
+            ask(engine, second)
+        fresh = opened()
+        fresh.transcripts = engine.transcripts
+        assert ask(engine, second)[0] == ask(fresh, second)[0], moment
+
+
+def test_an_answer_that_was_cut_goes_on(model):
+    "At the price of one token, wherever it was cut; also twice, and the next turn evaluates what is new."
+    engine, first = Engine(model), [said("What is Mars?")]
+    whole = ask(engine, first, max_tokens=30)[0]
+    engine, text = Engine(model), ""
+    for n, tokens in enumerate((7, 11, 12)):
+        more, last = ask(engine, [*first, said(text, "assistant")] if n else first, max_tokens=tokens)
+        text += more
+        if n: assert last.usage.evaluated_tokens == 1
+    assert text == whole
+    held = len(engine.decoder.tokens)
+    _, last = ask(engine, [*first, said(text, "assistant"), said("Why?")])
+    assert last.usage.cached_tokens == held
+
+
+@pytest.mark.parametrize("kind", ("text", "control"))
+def test_marks_of_reasoning(tmp_path, monkeypatch, kind):
+    "The mark that a template opens with is part of the text; one that is a control token is seen."
+    template = STYLES["chatml"][2].replace("assistant\n", "assistant\n<think>\n")
+    monkeypatch.setitem(STYLES, "thinking", ("bpe", ["<|im_start|>", "<|im_end|>"] + ["<think>"] * (kind == "control"), template))
+    engine = load(make(tmp_path/"model.gguf", "tiny", "thinking", size=4000), n_ctx=512)
+    text, _ = ask(engine, [said("Why?")])
+    assert text.startswith("<think>")
+    more, last = ask(engine, [said("Why?"), said(text, "assistant")])
+    assert "<think>" not in more and last.usage.evaluated_tokens == 1
+    if kind == "control": assert engine.decoder.piece(engine.decoder.tokenize("<think>", special=True)[0]) == b"<think>"
+
+
+def test_draws_differ_after_a_restart():
+    code = ("from llama_nbchat import *\nengine = load()\nask = lambda: list(engine.stream([dict(role='user', content='Hi')]))\n"
+            "ask(); engine.llm.create_completion('x', max_tokens=1); ask()\nprint(Engine(engine.llm).seeds.random())")
+    drawn = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=package.parent).stdout for _ in range(2)}
+    assert len(drawn) == 2
 
 
 def interrupted_at(line, chat, text):
