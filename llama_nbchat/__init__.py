@@ -6,14 +6,17 @@ from llama_nbchat.messages import *
 from llama_nbchat.model import *
 from llama_nbchat.engine import *
 from llama_nbchat.load import *
+from llama_nbchat.markdown import *
 from llama_nbchat.display import *
+from llama_nbchat.context import *
 from llama_nbchat.chat import *
 from llama_nbchat.llama2 import *
+from llama_nbchat.magics import load_ipython_extension
 
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
     "Chat", "Reply", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
+    "load", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError",
 ]

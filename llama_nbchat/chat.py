@@ -7,16 +7,17 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Timings', 'Reply', 'Chat']
 
-# %% ../nbs/08_chat.ipynb #42344444
+# %% ../nbs/08_chat.ipynb #c9b568e2
+import copy
 import inspect
 import signal
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,12 +25,14 @@ from fastcore.basics import patch
 from IPython import get_ipython
 from IPython.display import display
 
+from .context import Context, fit
 from .display import GrowingText, open_screen
 from llama_nbchat.errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters)
 from .load import is_file, load, model_settings
+from .markdown import safe_markdown
 from .messages import ChatMessages
-from .model import Delta, Usage
+from .model import REASONING, Delta, Usage
 
 # %% ../nbs/08_chat.ipynb #f61a33a1
 __all__ = ["Chat", "Reply", "Timings"]
@@ -43,7 +46,7 @@ class Timings:
     total: float|None = None                # Until the end
     tokens_per_second: float|None = None    # While decoding: without the first token, and without the time it took
 
-# %% ../nbs/08_chat.ipynb #bad25341
+# %% ../nbs/08_chat.ipynb #8ba439ee
 class Reply:
     "The answer to one prompt. It grows while the model writes; once it has ended, it stays as it is."
     def __init__(self,
@@ -54,30 +57,92 @@ class Reply:
         self.interrupted = True        # Until it has ended
         self.usage = Usage()
         self.timings = Timings(total=0.0)
-        self._pieces,self._shown_in = [],None
+        self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
+        self._written,self._pieces,self._thoughts,self._split = [],[],[],_Split()
+        self._earlier,self._begin,self._open,self._shown_in = Usage(),0,True,None
 
     @property
     def text(self) -> str:
         "The answer, or what there is of it."
         return "".join(self._pieces)
 
+    @property
+    def reasoning(self) -> str:
+        "What the model said to itself before it answered."
+        return "".join(self._thoughts).strip()
+
     def __str__(self): return self.text
 
-# %% ../nbs/08_chat.ipynb #0f9ec318
+# %% ../nbs/08_chat.ipynb #dc8edd1f
+class _Split:
+    "Takes reasoning and answer apart."
+    def __init__(self): self.held,self.closing = "",None   # the mark that is awaited; None: undecided; "": none
+
+    def feed(self, piece):
+        "What the answer grows by, and the reasoning."
+        self.held += piece
+        if self.closing is None: self._decide(self.held.lstrip())
+        if not self.closing: return (self._give(len(self.held)), "") if self.closing == "" else ("", "")
+        thought,mark,after = self.held.partition(self.closing)
+        if mark:
+            self.closing,self.held = None,after
+            self._decide(after.lstrip())
+            return (self._give(len(self.held)) if self.closing == "" else ""),thought
+        begun = max((n for n in range(1, len(self.closing)) if self.held.endswith(self.closing[:n])), default=0)
+        return "",self._give(len(self.held) - begun)
+
+    def _decide(self, text):
+        if opened := next((mark for mark in REASONING if text.startswith(mark)), None):
+            self.closing,self.held = REASONING[opened],text[len(opened):]
+        elif text and not any(mark.startswith(text) for mark in REASONING): self.closing = ""
+
+    def _give(self, n):
+        given,self.held = self.held[:n],self.held[n:]
+        return given
+
+    def close(self):
+        "The same for what is held, when nothing more will come."
+        rest = self._give(len(self.held))
+        return ("", rest) if self.closing else (rest, "")
+
+# %% ../nbs/08_chat.ipynb #b02d70c2
 @patch
 def _grow(self:Reply, delta, seconds):
+    "Adds a delta; returns what the text has grown by, and the reasoning."
     timings = self.timings
     timings.total += seconds
-    if delta.progress and delta.progress[0] == delta.progress[1]: timings.prefill = timings.total
+    if delta.progress and delta.progress[0] == delta.progress[1]: timings.prefill = timings.prefill or timings.total
     if delta.text:
         if timings.time_to_first_token is None: timings.time_to_first_token = timings.total
-        self._pieces.append(delta.text)
+        self._written.append(delta.text)
     self.finish_reason = delta.finish_reason or self.finish_reason
-    self.usage = delta.usage or self.usage
+    self.usage = _sum(self._earlier, delta.usage) if delta.usage else self.usage
     tokens,decoding = self.usage.completion_tokens,timings.total - (timings.time_to_first_token or timings.total)
     if tokens and decoding: timings.tokens_per_second = (tokens - 1) / decoding
+    return self._add(*self._split.feed(delta.text)) if delta.text else ("", "")
 
-# %% ../nbs/08_chat.ipynb #74d876be
+@patch
+def _add(self:Reply, text, thought):
+    if not self._pieces and self._thoughts: text = text.lstrip()   # the empty lines after the reasoning
+    if text: self._pieces.append(text)
+    if thought: self._thoughts.append(thought)
+    return text,thought
+
+def _sum(earlier, usage):
+    "What the beginning of an answer and its continuation cost together."
+    if earlier.completion_tokens is None or usage.completion_tokens is None: return usage
+    new = (earlier.evaluated_tokens or 0) + (usage.evaluated_tokens or 0)
+    cached = None if earlier.prompt_tokens is None else max(0, earlier.prompt_tokens - new)
+    return Usage(earlier.prompt_tokens, cached, earlier.completion_tokens + usage.completion_tokens)
+
+@patch
+def _copy(self:Reply):
+    new = copy.copy(self)
+    for name in ("_written", "_pieces", "_thoughts"): setattr(new, name, list(getattr(self, name)))
+    new._split,new.timings = copy.copy(self._split),replace(self.timings)
+    return new
+
+# %% ../nbs/08_chat.ipynb #b8b8ce21
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
     return getattr(get_ipython(), "execution_count", None)
@@ -85,40 +150,55 @@ def _cell():
 @patch
 def _ipython_display_(self:Reply):
     if self._shown_in is None or self._shown_in != _cell():
-        display({"text/markdown": self.text, "text/plain": self.text}, raw=True)
+        display({"text/markdown": safe_markdown(self.text), "text/plain": self.text}, raw=True)
 
 @patch
 def __repr__(self:Reply):
     return f"<Reply: {len(self.text)} characters, {'interrupted' if self.interrupted else self.finish_reason}>"
 
-# %% ../nbs/08_chat.ipynb #e0fbdc0d
+# %% ../nbs/08_chat.ipynb #00ae95cc
 class Chat:
     "One conversation with a model."
+    footer = True   # Are a few figures shown below each answer?
+    images = False  # Are images from other hosts shown, or only links to them?
+
     def __init__(self,
         llm:Any=None,             # Whatever `load` takes: a path, a `Llama`, a model; None: the demo model
         system_message:str=None,  # An instruction for the whole conversation
         *,
         font_size:int=16,         # Of the answers in a notebook, in pixels
+        overflow:str|Callable="drop",  # What to do when the context window is full: see `fit`
+        footer:bool=None,         # Show a few figures below each answer? None: `Chat.footer`
+        images:bool=None,         # Show images from other hosts? None: `Chat.images`
         **params                  # Sampling parameters for each prompt: `temperature`, `max_tokens`, `seed`, ...
     ):
-        self.messages,self.params,self.font_size = ChatMessages(),params,font_size
+        self.messages,self.params,self.font_size,self.overflow = ChatMessages(),params,font_size,overflow
+        if footer is not None: self.footer = footer
+        if images is not None: self.images = images
         if system_message is not None: self.messages.append_system_message(system_message)
+        if not (overflow in ("drop", "error") or callable(overflow)):
+            raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow", nearest=None)
         if is_file(llm): _check_before_loading(llm, params)
         self.model = load(llm)
         self._check(params)
-        self.last = None    # The last `Reply` that is part of the conversation
+        self._replies = []
         self._asking = None # A weak reference to the generator of the answer that was asked for last, and its cell
+
+    @property
+    def last(self) -> Reply|None:
+        "The last reply that is part of the conversation."
+        return self._replies[-1] if self._replies else None
 
     def __repr__(self): return f"Chat({self.model.name!r}, {len(self.messages)} messages)"
 
     def _repr_html_(self): return self.messages._repr_html_()
 
-# %% ../nbs/08_chat.ipynb #ae3394fe
+# %% ../nbs/08_chat.ipynb #a1d2f5e6
 def _check_before_loading(source, params):
     "Raises `ParameterError` for what can be no sampling parameter of a model that is loaded from a file."
     import llama_cpp
     sampling = inspect.signature(llama_cpp.Llama.create_chat_completion).parameters
-    known = {"system_message", "font_size", *sampling} - {"self", "messages", "stream"}
+    known = {"system_message", "font_size", "overflow", "footer", "images", *sampling} - {"self", "messages", "stream"}
     for name in params.keys() & model_settings() - known:
         file = "" if source is None else f"{source!r}, "
         raise ParameterError(f"{name} is a setting of the model, not of the chat: write "
@@ -155,44 +235,61 @@ def _uninterrupted():
     with _Interrupts() as interrupts: yield
     if interrupts.pressed and callable(interrupts.usual): interrupts.usual(signal.SIGINT, None)
 
-# %% ../nbs/08_chat.ipynb #86474f3a
+# %% ../nbs/08_chat.ipynb #867250d3
 @patch
-def _answer(self:Chat, reply, params, itself) -> Iterator[str]:
-    "The pieces of the answer. `reply` grows with them, and is committed when it ends."
+def _answer(self:Chat, reply, params, itself, at) -> Iterator[tuple]:
+    "What text and reasoning grow by, and the deltas. `reply` grows with them, and is committed when it ends."
     self._claim(itself[0])
-    draft = [*self.messages, {"role": "user", "content": reply.prompt}]
-    deltas,start = None,time.perf_counter()
+    reply._begin = len(self.messages) if at is None else at
+    written,before,deltas = len(reply._written),(reply.interrupted, reply.finish_reason),None
     try:
+        draft,start = self._draft(reply, params),time.perf_counter()
+        reply.interrupted,reply.finish_reason,reply._earlier = True,None,reply.usage
         deltas = self.model.stream(draft, **{**self.params, **params})
         for delta in deltas:
-            reply._grow(delta, time.perf_counter() - start)
-            if delta.text: yield delta.text
+            yield *reply._grow(delta, time.perf_counter() - start),delta
             start = time.perf_counter()
         reply.interrupted = False
+        yield *reply._add(*reply._split.close()),Delta()
     except ChatError: raise
     except Exception as error: raise GenerationError(f"The model failed: {type(error).__name__}: {error}") from error
     finally:
+        if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
         self._commit(reply)
         if hasattr(deltas, "close"): deltas.close()
 
 @patch
+def _draft(self:Chat, reply, params):
+    "What the model gets: the messages before the prompt, as far as they fit, the prompt, and an answer that was begun."
+    prompt,begun = {"role": "user", "content": reply.prompt},"".join(reply._written)
+    if begun: return [*reply._draft, {"role": "assistant", "content": begun}]
+    limit = self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
+    most = {**self.params, **params}.get("max_tokens") or limit
+    room = min(most, limit // 4) if limit and isinstance(most, int) else 0
+    before = self._replies[-1].left_out if self._replies else 0
+    reply._draft,reply.left_out = fit([*self.messages[:reply._begin], prompt], self.model.count, limit, self.overflow, room, before)
+    return reply._draft
+
+@patch
 def _commit(self:Chat, reply):
     "Adds prompt and answer to the conversation, unless there is no answer; a second time changes nothing."
-    if self.last is reply or (reply.interrupted and not reply.text): return
+    if not reply._open or reply.interrupted and not reply._written: return
     with _uninterrupted():
-        self.messages.append_turn(reply.prompt, reply.text)
-        self.last = reply
+        if reply.interrupted: reply._add(*reply._split.close())
+        self.messages.append_turn(reply.prompt, reply.text, at=reply._begin)
+        self._replies = [*(other for other in self._replies if other._begin < reply._begin), reply]
+        reply._open = False
 
-# %% ../nbs/08_chat.ipynb #c353906d
+# %% ../nbs/08_chat.ipynb #3771a522
 @patch
-def _begin(self:Chat, text, params):
-    "The reply to come, and the generator of its pieces."
-    _check_prompt(text)
+def _begin(self:Chat, reply, params, at=None):
+    "The generator of the pieces of a reply; it takes the place of what comes after the first `at` messages."
+    _check_prompt(reply.prompt)
     self._check(params)
-    reply,itself = Reply(text),[]
-    pieces = self._answer(reply, params, itself)
+    reply._open,itself = True,[]
+    pieces = self._answer(reply, params, itself, at)
     itself.append(weakref.ref(pieces))
-    return reply,pieces
+    return pieces
 
 def _check_prompt(text):
     if text is None:
@@ -203,48 +300,58 @@ def _check_prompt(text):
     if not text.strip(): raise MessageError("The prompt is empty: write what you want to ask.", content=text)
 
 @patch
-def _claim(self:Chat, asking):
+def _settle(self:Chat, asking=None):
+    "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
     other,cell = self._asking or (asking, None)
-    pieces = other()
-    if other is not asking and pieces is not None:
-        state = inspect.getgeneratorstate(pieces)
-        if state == "GEN_SUSPENDED" and cell is not None and cell != _cell(): pieces.close()
-        elif state != "GEN_CLOSED":
-            raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
-                "stream, then ask again.")
+    pieces = other() if other else None
+    if other is asking or pieces is None: return
+    state = inspect.getgeneratorstate(pieces)
+    if state == "GEN_SUSPENDED" and cell is not None and cell != _cell(): pieces.close()
+    elif state != "GEN_CLOSED":
+        raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
+            "stream, then ask again.")
+
+@patch
+def _claim(self:Chat, asking):
+    self._settle(asking)
     self._asking = asking,_cell()
 
-# %% ../nbs/08_chat.ipynb #4e5f9e4f
+# %% ../nbs/08_chat.ipynb #cb4d4db1
 @patch
 def stream(self:Chat,
     text:str=None,  # The prompt
     **params        # Sampling parameters for this prompt alone
 ) -> Iterator[str]: # The answer, piece by piece
     "Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if there is no answer."
-    return self._begin(text, params)[1]
+    return _texts(self._begin(Reply(text), params))
 
-# %% ../nbs/08_chat.ipynb #ca839dff
+def _texts(pieces):
+    with closing(pieces): yield from (text for text, _, _ in pieces if text)
+
+# %% ../nbs/08_chat.ipynb #563da120
 @patch
 def prompt_stream(self:Chat,
     text:str=None,  # The prompt
     **params        # Sampling parameters for this prompt alone
 ) -> Reply:         # The answer, already shown
     "Sends a prompt and shows the answer while it is written. Raises a `ChatError` if the prompt can't be answered."
-    return self._show(text, params, live=True)
+    return self._show(text, params)
 
 @patch
-def _show(self:Chat, text, params, live):
+def _show(self:Chat, asked, params, at=None, live=True):
     with _Interrupts() as interrupts:
-        reply,pieces = self._begin(text, params)
-        growing = GrowingText(open_screen(self.font_size, live))
+        reply = asked if isinstance(asked, Reply) else Reply(asked)   # one that goes on, or a new one
+        pieces = self._begin(reply, params, at)
+        growing = GrowingText(open_screen(self.font_size, live, self.images))
+        growing.pieces,growing.thoughts = list(reply._pieces),list(reply._thoughts)
         try: self._read(pieces, growing, interrupts)
-        except KeyboardInterrupt: pass
+        except KeyboardInterrupt: interrupts.pressed = True
         finally:
             interrupts.armed = False
             pieces.close()
             self._commit(reply)
-            growing.pieces = reply._pieces   # an interrupt may have come between the model and the screen
-            growing.close()
+            growing.pieces,growing.thoughts = reply._pieces,reply._thoughts   # an interrupt may have come between
+            growing.close(self._note(reply, interrupts.pressed))
             reply._shown_in = _cell()
     if growing.failure:
         warnings.warn(f"The answer could not be shown: {growing.failure!r}. It is in chat.last.", stacklevel=4)
@@ -253,12 +360,37 @@ def _show(self:Chat, text, params, live):
 @patch
 def _read(self:Chat, pieces, growing, interrupts):
     "Writes the pieces until there are no more, or until an interrupt comes."
+    if not growing.pieces: growing.wait()
     while not interrupts.pressed:
         interrupts.armed = True
         piece = next(pieces, None)
         interrupts.armed = False
         if piece is None: return
-        growing.write(piece)
+        text,thought,delta = piece
+        if text or thought: growing.write(text, thought)
+        elif delta.progress and not growing.text: growing.wait(*delta.progress)
+
+# %% ../nbs/08_chat.ipynb #e2bf908a
+@patch
+def _note(self:Chat, reply, stopped=False):
+    "What is said below an answer."
+    notes = ["stopped"] if reply.interrupted and (reply._written or stopped) else []
+    if n := reply.left_out:
+        prompts = [message["content"] for message in self.messages if message["role"] == "user"]
+        begin = " ".join(prompts[0].split())[:40]
+        turns = "the first turn" if n == 1 else f"the first {n} turns"
+        notes.append(f"not sent, because the context window is full: {turns}, from “{begin}” on")
+    if self.footer: notes += self._figures(reply)
+    return " · ".join(notes)
+
+@patch
+def _figures(self:Chat, reply):
+    usage,timings,limit = reply.usage,reply.timings,self.model.n_ctx
+    if usage.completion_tokens: yield f"{usage.completion_tokens:,} tokens"
+    if timings.tokens_per_second: yield f"{timings.tokens_per_second:,.0f} a second"
+    if timings.time_to_first_token is not None: yield f"first after {timings.time_to_first_token:.2f} s"
+    if usage.prompt_tokens and isinstance(limit, int):
+        yield f"context {Context(usage.prompt_tokens + (usage.completion_tokens or 0), limit)}"
 
 # %% ../nbs/08_chat.ipynb #f5ba961c
 @patch
@@ -277,3 +409,87 @@ def __call__(self:Chat,
 ) -> Reply:         # The answer, already shown
     "The same as `prompt_stream`."
     return self.prompt_stream(text, **params)
+
+# %% ../nbs/08_chat.ipynb #6bad6275
+@patch
+def _turns(self:Chat):
+    "At which message each turn begins."
+    return [n for n, message in enumerate(self.messages) if message["role"] == "user"]
+
+@patch
+def undo(self:Chat,
+    n:int=1   # How many turns
+):
+    "Takes back the last turns, prompt and answer. Raises `ChatError` if there are not so many."
+    self._settle()
+    turns = self._turns()
+    if not 1 <= n <= len(turns):
+        raise ChatError(f"There is nothing to take back: n is {n}, and the conversation has {len(turns)} turns.")
+    self._cut(turns[-n])
+
+@patch
+def clear(self:Chat):
+    "Takes back everything but the system message."
+    self._settle()
+    self._cut(sum(message["role"] == "system" for message in self.messages))
+
+@patch
+def _cut(self:Chat, at):
+    with _uninterrupted():
+        self.messages.cut(at)
+        self._replies = [reply for reply in self._replies if reply._begin < at]
+
+# %% ../nbs/08_chat.ipynb #0e877b58
+@patch
+def retry(self:Chat,
+    **params   # Sampling parameters for this time
+) -> Reply:    # The new answer, already shown
+    "Asks the last prompt again. The new answer takes the place of the old one. Raises `ChatError` if there is none."
+    return self.edit(self.messages[self._last_turn()]["content"], **params)
+
+@patch
+def edit(self:Chat,
+    text:str=None,  # What to ask instead
+    **params        # Sampling parameters for this time
+) -> Reply:         # The new answer, already shown
+    "Asks something else in the place of the last prompt. Raises `ChatError` if there is none."
+    return self._show(text, params, at=self._last_turn())
+
+@patch
+def _last_turn(self:Chat):
+    self._settle()
+    if turns := self._turns(): return turns[-1]
+    raise ChatError('There is no prompt to try again: ask something first, as in chat("Hello").')
+
+# %% ../nbs/08_chat.ipynb #d5be9143
+@patch
+def fork(self:Chat) -> Chat:  # With the same model, messages and settings
+    "A new chat with the same past, independent from here on."
+    self._settle()
+    other = copy.copy(self)
+    other.messages,other.params,other._asking = copy.copy(self.messages),dict(self.params),None
+    other._replies = [reply._copy() for reply in self._replies]
+    return other
+
+# %% ../nbs/08_chat.ipynb #20d800f1
+@patch
+def resume(self:Chat,
+    **params   # Sampling parameters for the rest
+) -> Reply:    # The last reply, which has grown, already shown
+    "Goes on with an answer that was stopped or cut. Raises `ChatError` if there is nothing to go on with."
+    self._settle()
+    reply = self.last
+    if reply is None or self.messages[-1]["content"] != reply.text:
+        raise ChatError('There is no answer to go on with: ask something first, as in chat("Hello").')
+    if not (reply.interrupted or reply.finish_reason == "length"):
+        raise ChatError("The last answer is complete. To have another one, use retry(); to hear more, ask for it.")
+    if not getattr(self.model, "resumes", False):
+        raise ChatError(f"{self.model.name} can't go on with an answer. Ask it to, as in chat(\"Go on\").")
+    return self._show(reply, params, at=reply._begin)
+
+# %% ../nbs/08_chat.ipynb #f15172e0
+@patch(as_prop=True)
+def context(self:Chat) -> Context:
+    "How much of the context window the conversation takes, in tokens."
+    limit = self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
+    return Context(self.model.count(self.messages.get_messages()) if self.messages else 0, limit)

@@ -7,34 +7,48 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/display.html.md"""
 # %% auto #0
 __all__ = ['Screen', 'GrowingText', 'with_font_size', 'NotebookScreen', 'TextScreen', 'open_screen']
 
-# %% ../nbs/06_display.ipynb #d334bbfc
+# %% ../nbs/06_display.ipynb #dc4289a6
+import json
 import math
 import re
 import sys
 import time
+from functools import lru_cache
+from html import escape
 from typing import Any, Protocol
 
 from fastcore.basics import patch
 from IPython import get_ipython
 from IPython.display import display
 
+from .markdown import _blocks, _normal, _parser, safe_html, safe_markdown
+from .messages import ChatMessages
+
 # %% ../nbs/06_display.ipynb #3da0576d
 __all__ = ["GrowingText", "Screen", "NotebookScreen", "TextScreen", "open_screen", "with_font_size"]
 
-# %% ../nbs/06_display.ipynb #6cc2b4e9
+# %% ../nbs/06_display.ipynb #57ef7484
 class Screen(Protocol):
     "Shows one text that grows."
     interval: float  # The shortest time between two updates, in seconds; infinite to show finished texts only
 
+    def wait(self,
+        done:int=0,   # Tokens of the prompt that the model has read
+        total:int=0   # Tokens that it has to read; 0 if that is not known
+    ): "Shows that the text has not begun yet."
+
     def show(self,
-        text:str  # As far as it has grown
+        text:str,          # As far as it has grown
+        reasoning:str=""   # What the model said to itself before
     ): "Shows the text so far."
 
     def close(self,
-        text:str  # All of it
+        text:str,           # All of it
+        reasoning:str="",   # All of it
+        note:str=""         # What is to be said below the text
     ): "Shows the finished text."
 
-# %% ../nbs/06_display.ipynb #fc82b356
+# %% ../nbs/06_display.ipynb #cd74a0c4
 class GrowingText:
     "Collects the pieces of a text, and shows it from time to time."
     def __init__(self,
@@ -42,38 +56,59 @@ class GrowingText:
         clock=time.monotonic   # Tells the time in seconds
     ):
         self.screen,self.clock = screen,clock
-        self.pieces,self.shown_at,self.failure = [],-math.inf,None
+        self.pieces,self.thoughts,self.shown_at,self.failure = [],[],-math.inf,None
 
     @property
     def text(self) -> str:
         "All that has been written."
         return "".join(self.pieces)
 
-# %% ../nbs/06_display.ipynb #a557508d
+    @property
+    def reasoning(self) -> str:
+        "All that has been thought."
+        return "".join(self.thoughts)
+
+# %% ../nbs/06_display.ipynb #149aa6bd
 @patch
 def write(self:GrowingText,
-    piece:str  # What the text grows by
+    piece:str,         # What the text grows by
+    reasoning:str=""   # What the reasoning grows by
 ):
     "Adds the next piece; shows the text if the last time is long enough ago."
-    self.pieces.append(piece)
+    if piece: self.pieces.append(piece)
+    if reasoning: self.thoughts.append(reasoning)
+    if self._is_time(): self._show(self.screen.show, self.text, self.reasoning)
+
+@patch
+def wait(self:GrowingText,
+    done:int=0,   # Tokens of the prompt that the model has read
+    total:int=0   # Tokens that it has to read
+):
+    "Shows how far the model is before its first piece."
+    if self._is_time() or total and done == total: self._show(self.screen.wait, done, total)
+
+@patch
+def close(self:GrowingText,
+    note:str=""   # What is to be said below the text
+):
+    "Shows the finished text, if there is any."
+    if self.shown_at > -math.inf or self.pieces or self.thoughts:
+        self._show(self.screen.close, self.text, self.reasoning, note)
+
+@patch
+def _is_time(self:GrowingText):
     interval = self.screen.interval
-    if interval == math.inf or self.clock() - self.shown_at < interval: return
-    self._show(self.screen.show)
+    return interval < math.inf and self.clock() - self.shown_at >= interval
+
+@patch
+def _show(self:GrowingText, show, *what):
+    if self.failure: return
+    try: show(*what)
+    except Exception as error: self.failure = error
     self.shown_at = self.clock()
 
-@patch
-def close(self:GrowingText):
-    "Shows the finished text, if there is any."
-    if self.pieces: self._show(self.screen.close)
-
-@patch
-def _show(self:GrowingText, show):
-    if self.failure: return
-    try: show(self.text)
-    except Exception as error: self.failure = error
-
-# %% ../nbs/06_display.ipynb #9ae629d9
-_BLOCK = re.compile(r"\s*(\d+[.)]|[-*+#>|`~])")   # how a list, a heading, a quotation, a table or a code block begins
+# %% ../nbs/06_display.ipynb #a4b7c598
+_BLOCK = re.compile(r"\s*(\d+[.)]|[-*+#>|`~<])")   # how a list, a heading, a quotation, a table, code or HTML begins
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)        # how a code block begins and ends
 
@@ -87,26 +122,147 @@ def with_font_size(
     gap = "\n\n" if "\n" in text or _BLOCK.match(text) else ""
     return f"<span style='font-size: {font_size}px;'>{gap}{text}{gap}</span>"
 
-# %% ../nbs/06_display.ipynb #f73c6df0
+# %% ../nbs/06_display.ipynb #b308e719
+_ENDED = ("paragraph_open", "heading_open", "table_open", "math_block")   # blocks that an empty line ends for good
+
+def _cut(text):
+    "How many characters at the beginning of a growing Markdown text are finished, and what the rest has to begin with."
+    complete,tokens = text[:text.rfind("\n") + 1],[]
+    _parser().block.parse(complete, _parser(), {}, tokens)
+    blocks = list(_blocks(tokens))
+    if not blocks: return 0,""
+    first,lines = blocks[-1][0],complete.split("\n")
+    if first.type in _ENDED and complete.endswith("\n\n"): return len(complete),""
+    if first.type != "fence": return sum(len(line) + 1 for line in lines[:first.map[0]]),""
+    closed = first.map[1] - first.map[0] > 1 and re.fullmatch(rf"\s*{first.markup[0]}{{{len(first.markup)},}}\s*",
+        lines[first.map[1] - 1])
+    return len(complete),("" if closed else lines[first.map[0]] + "\n")
+
+# %% ../nbs/06_display.ipynb #4f78e82a
+_LONG = 800   # Characters; what the last output may hold before its finished part moves up
+
+class _Layout:
+    "Which part of a growing text is shown in which output: where each part begins, and with what besides the text."
+    def __init__(self): self.parts,self.next = [(0, "")],_LONG   # from which length on the last part is worth a look
+
+    def sources(self, text):
+        "The Markdown of each part."
+        ends = [begin for begin, _ in self.parts[1:]] + [len(text)]
+        return [prefix + text[begin:end] for (begin, prefix), end in zip(self.parts, ends)]
+
+    def cut(self, text):
+        "The layout in which the finished part of the last output has moved up, to the one before."
+        layout,(begin, prefix) = _Layout(),self.parts[-1]
+        source = prefix + text[begin:]
+        if len(source) <= self.next: return self
+        finished,opening = _cut(source)
+        if finished <= len(prefix):
+            self.next = 1.25 * len(source)   # one long block: no need to look at each letter
+            return self
+        layout.parts = [*self.parts[:3], (begin + finished - len(prefix), opening)]
+        return layout
+
+    def moved_up(self, text):
+        "The layout in which no output is too long for its place."
+        layout,last = _Layout(),len(self.parts) - 1
+        layout.parts = list(self.parts)
+        sizes,ratio = [len(source) for source in self.sources(text)],(len(text) / _LONG) ** (1/3)
+        for n in range(last - 1, 0, -1):
+            if last == 3 and sizes[n] > _LONG * ratio ** (last - n): layout.parts[n] = layout.parts[n+1]
+        return layout
+
+# %% ../nbs/06_display.ipynb #7c6dc1b8
+_ENVELOPE = 1000   # Bytes that each message costs, besides what it holds
+_SHARE = 0.7       # Of all that may be sent, what the updates may take in which nothing moves up
+
+@lru_cache(maxsize=8)
+def _shown(source, font_size, images): return with_font_size(safe_markdown(source, images), font_size)
+
 class NotebookScreen:
-    "One output of a notebook cell, replaced while the text grows."
+    "The outputs of a notebook cell for one text."
     def __init__(self,
-        font_size:int=16,     # In pixels
-        interval:float=0.1    # The shortest time between two updates, in seconds
+        font_size:int=16,      # In pixels
+        interval:float=0.1,    # The shortest time between two updates, in seconds
+        images:bool=False,     # Show images from other hosts, or only links to them?
+        clock=time.monotonic   # Tells the time in seconds
     ):
-        self.font_size,self.interval,self.handle = font_size,interval,None
+        self.font_size,self.interval,self.images,self.clock = font_size,interval,images,clock
+        self.layout,self.sources,self.outputs,self.sent,self.light,self.begin = _Layout(),[],[],0,0,clock()
 
-    def show(self,
-        text:str  # Markdown
-    ):
-        "Shows the text so far: the first time as a new output, then in its place."
-        output = {"text/markdown": with_font_size(text, self.font_size), "text/plain": text}
-        if self.handle: self.handle.update(output, raw=True)
-        else: self.handle = display(output, raw=True, display_id=True)
+    def _put(self, n, content):
+        "Makes some content the n-th output."
+        if n < len(self.outputs): self.outputs[n].update(content, raw=True)
+        else: self.outputs.append(display(content, raw=True, display_id=True))
+        self.sent += _ENVELOPE + len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
 
-    close = show
+# %% ../nbs/06_display.ipynb #b4788f2d
+@patch
+def show(self:NotebookScreen,
+    text:str,          # Markdown
+    reasoning:str=""   # Of this, the last words are shown as long as there is no text
+):
+    "Shows the text so far, if that does not cost too much: the first time as new outputs, then in their place."
+    limit = 1.5 * _bytes(text) + 9_000 + 9_000 * (self.clock() - self.begin)
+    if not text: return self.sent + _ENVELOPE < limit and self._put(0, {"text/markdown": _thinking(reasoning)})
+    if self._cost(self.layout, text) > limit - self.sent: return
+    cut = self.layout.cut(text)
+    moved = cut.moved_up(text)
+    if moved.parts != cut.parts and self._cost(moved, text) <= limit - self.sent: return self._lay_out(moved, text)
+    cost = self._cost(cut, text)
+    if cost > min(limit - self.sent, _SHARE * limit - self.light): return
+    self.light += cost
+    self._lay_out(cut, text)
 
-# %% ../nbs/06_display.ipynb #56ab106d
+@patch
+def _lay_out(self:NotebookScreen, layout, text):
+    "Sends the outputs that are not what they were."
+    before,self.sources,self.layout = self.sources,layout.sources(text),layout
+    for n,source in enumerate(self.sources):
+        if before[n:n+1] != [source]: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
+
+def _bytes(text): return len(text.encode("utf-8", "replace"))
+
+@patch
+def _cost(self:NotebookScreen, layout, text):
+    "About how many bytes it costs to show the text in this layout."
+    changed = (s for n,s in enumerate(layout.sources(text)) if self.sources[n:n+1] != [s])
+    return sum(_ENVELOPE + 1.1 * _bytes(source) for source in changed)
+
+@patch
+def close(self:NotebookScreen,
+    text:str,           # Markdown
+    reasoning:str="",   # Folded, above the text
+    note:str=""         # In small print, below the text
+):
+    "Shows the finished text as one output; what is left of the others is empty."
+    parts = [_folded(reasoning), safe_markdown(text, self.images), _small(note)]
+    whole = with_font_size("\n\n".join(part for part in parts if part), self.font_size) if any(parts) else ""
+    self._put(0, {"text/markdown": whole, "text/plain": text})
+    for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
+
+# %% ../nbs/06_display.ipynb #31f6f80c
+def _small(text): return f"<div style='opacity: 0.6; font-size: 0.8em'>{escape(text, quote=False)}</div>" if text else ""
+
+def _thinking(reasoning): return _small("Thinking … " + " ".join(reasoning[-200:].split()[1:]))
+
+def _folded(reasoning):
+    if not reasoning.strip(): return ""
+    return ("<details style='opacity: 0.8'><summary>Reasoning</summary>\n\n" + safe_markdown(reasoning.strip())
+        + "\n\n</details>")
+
+@patch
+def wait(self:NotebookScreen,
+    done:int=0,   # Tokens of the prompt that the model has read
+    total:int=0   # Tokens that it has to read
+):
+    "Shows a bar, or, where there is not much to read, only dots."
+    bar = f"<progress value='{done}' max='{total}'></progress> {done:,} of {total:,} tokens read"
+    line = f"<div style='opacity: 0.6; font-size: 0.8em'>{bar if total > 256 else '…'}</div>"
+    self._put(0, {"text/markdown": line})
+
+# %% ../nbs/06_display.ipynb #3665a4e7
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 class TextScreen:
     "Standard output, or another text file."
     interval = 0
@@ -116,32 +272,61 @@ class TextScreen:
     ):
         self.file,self.shown = file,0
 
+    def wait(self, done:int=0, total:int=0): "Shows nothing."
+
     def show(self,
-        text:str  # As far as it has grown
+        text:str,          # As far as it has grown
+        reasoning:str=""   # Not shown
     ):
         "Writes what the text has grown by; what the file can't encode, as a question mark."
         file,new = self.file or sys.stdout,text[self.shown:]
         self.shown = len(text)
+        if self._terminal(): new = _CONTROL.sub("\ufffd", new)
         try: file.write(new)
         except UnicodeEncodeError: file.write(new.encode(file.encoding, "replace").decode(file.encoding))
         file.flush()
 
     def close(self,
-        text:str  # All of it
+        text:str,           # All of it
+        reasoning:str="",   # Not shown
+        note:str=""         # Shown in a terminal
     ):
         "Writes the rest, and ends the line."
-        self.show(text + "\n")
+        if text: self.show(text + (f"\n\n({note})\n" if note and self._terminal() else "\n"))
 
-# %% ../nbs/06_display.ipynb #dcb5c849
+    def _terminal(self): return getattr(self.file or sys.stdout, "isatty", bool)()
+
+# %% ../nbs/06_display.ipynb #380b9ec0
 def open_screen(
-    font_size:int=16,  # In pixels, for a notebook
-    live:bool=True     # Show the text while it grows, or only when it is finished?
-) -> Screen:           # A screen for one text
+    font_size:int=16,    # In pixels, for a notebook
+    live:bool=True,      # Show the text while it grows, or only when it is finished?
+    images:bool=False    # Show images from other hosts, or only links to them?
+) -> Screen:             # A screen for one text
     "The best screen there is where this code runs."
     shell = get_ipython()
     kernel = getattr(shell, "kernel", None) is not None
     if shell is not None and (kernel or type(shell).__name__ != "TerminalInteractiveShell"):
-        return NotebookScreen(font_size, 0.1 if live and kernel else math.inf)
+        return NotebookScreen(font_size, 0.1 if live and kernel else math.inf, images)
     screen = TextScreen()
     if not live: screen.interval = math.inf
     return screen
+
+# %% ../nbs/06_display.ipynb #f1b6d85f
+_FOLD = 3000   # Characters; a longer message is folded
+
+def _bubble(message, images):
+    role,text = message["role"],message["content"]
+    html = safe_html(text, images) if role == "assistant" else f"<div style='white-space: pre-wrap'>{escape(text)}</div>"
+    if len(text) > _FOLD:
+        begin = escape(" ".join(text[:200].split())[:80])
+        html = f"<details><summary>{begin} … ({len(text):,} characters)</summary>{html}</details>"
+    side,shade = {"user": ("margin-left: auto", 0.18), "system": ("margin: 0 auto; font-size: 0.9em", 0)}.get(role, ("", 0.08))
+    return (f"<div style='width: fit-content; max-width: 85%; {side}; background: rgba(128, 128, 128, {shade}); "
+        f"border-radius: 0.8em; padding: 0.2em 0.9em; margin-bottom: 0.5em; overflow-x: auto' title='{role}'>{html}</div>")
+
+@patch
+def _repr_html_(self:ChatMessages):
+    bubbles,last = [_bubble(message, False) for message in self],20
+    before = "".join(bubbles[:-last])
+    if before: before = f"<details><summary>{len(bubbles) - last} earlier messages</summary>{before}</details>"
+    return f"<div style='max-width: 60em'>{before}{''.join(bubbles[-last:])}</div>"

@@ -7,9 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/messages.html.md"""
 # %% auto #0
 __all__ = ['ChatMessages']
 
-# %% ../nbs/01_messages.ipynb #e935a9c2
-from html import escape
-
+# %% ../nbs/01_messages.ipynb #b1ca569d
 from fastcore.basics import patch
 
 from .errors import MessageError, MessageTypeError
@@ -61,17 +59,25 @@ def append_assistant_message(self:ChatMessages,
     "Appends what the model answered."
     self._append_message("assistant", content)
 
-# %% ../nbs/01_messages.ipynb #1f18635f
+# %% ../nbs/01_messages.ipynb #9ad562b6
 @patch
 def append_turn(self:ChatMessages,
-    user:str,       # What the person said
-    assistant:str   # What the model answered
+    user:str,        # What the person said
+    assistant:str,   # What the model answered
+    at:int=None      # How many messages stay before them; what comes after is replaced. None: all
 ):
     "Appends a user message and the answer to it together: both, or, if one of them is no `str`, none."
     turn = ChatMessages()
     turn.append_user_message(user)
     turn.append_assistant_message(assistant)
-    self._messages.extend(turn._messages)
+    self._messages[len(self) if at is None else at:] = turn._messages
+
+@patch
+def cut(self:ChatMessages,
+    at:int   # How many messages stay
+):
+    "Takes back all messages but the first `at`."
+    del self._messages[at:]
 
 # %% ../nbs/01_messages.ipynb #ae85c311
 @patch
@@ -116,14 +122,7 @@ def __copy__(self:ChatMessages) -> ChatMessages: return self.from_messages(self.
 _appends = {"system": ChatMessages.append_system_message, "user": ChatMessages.append_user_message,
             "assistant": ChatMessages.append_assistant_message}
 
-# %% ../nbs/01_messages.ipynb #8537eb8b
-@patch
-def _repr_html_(self:ChatMessages):
-    row = ("<div style='margin: 0.5em 0'><b>{role}</b>"
-           "<div style='white-space: pre-wrap; margin-left: 1em; max-height: 30em; overflow: auto'>{content}</div>"
-           "</div>")
-    return "".join(row.format(role=m["role"], content=escape(m["content"])) for m in self._messages)
-
+# %% ../nbs/01_messages.ipynb #7e011f69
 @patch
 def __repr__(self:ChatMessages):
     return "\n".join(f"{m['role']}: {m['content']}" for m in self._messages) or "ChatMessages()"

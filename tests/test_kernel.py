@@ -50,9 +50,53 @@ def test_one_output_that_grows(kernel):
     assert status == "ok"
     assert [m["msg_type"] for m in messages] == ["display_data"] + ["update_display_data"] * (len(messages) - 1)
     assert len({m["content"]["transient"]["display_id"] for m in messages}) == 1
-    assert 4 <= len(messages) <= 10 * seconds + 2
-    texts = [markdown(m) for m in messages]
-    assert texts == sorted(texts, key=len) and "98 99 " in texts[-1]
+    assert 4 <= len(messages) <= 10 * seconds + 3
+    waiting, *texts = [markdown(m) for m in messages]
+    assert "…" in waiting and texts == sorted(texts, key=len) and "98 99" in texts[-1]
+
+
+PAST = """
+import llama_nbchat.chat as chats
+from functools import partial
+from llama_nbchat.display import GrowingText, NotebookScreen
+now = [0.0]
+usual = chats.GrowingText, chats.open_screen
+chats.GrowingText = partial(chats.GrowingText, clock=lambda: now[0])
+chats.open_screen = lambda font_size, live, images: NotebookScreen(clock=lambda: now[0])
+class Fast:
+    def create_chat_completion(self, messages, stream, kind, tokens, rate):
+        words = ["```python\\n"] if kind == "code" else []
+        lines = {"code": "total = total + 1.5  # all\\n", "prose": "Some more words to be seen\\n\\n", "block": "Some more words without end.", "list": "- some more words to be read\\n"}
+        for n in range(tokens // 7 + 1): words += [lines[kind][k:k+4] for k in range(0, 28, 4)]
+        for word in words[:tokens]:
+            now[0] += 1 / rate
+            yield {"choices": [{"delta": {"content": word}}]}
+"""
+
+
+@pytest.mark.parametrize("kind", ("prose", "code", "list", "block"))
+def test_what_a_reply_costs(kernel, kind, request):
+    "All bytes on the channel, for replies of 100 to 20,000 tokens, at 30 and at 300 a second (by a clock of its own)."
+    execute(kernel, slow_model + PAST)
+    request.addfinalizer(lambda: execute(kernel, "chats.GrowingText, chats.open_screen = usual"))
+    size = lambda message: sum(map(len, kernel[1].session.serialize(message)))
+    for tokens in (100, 2000, 20_000):
+        for rate in (30, 300):
+            everything = []
+            status, messages = execute(kernel, f"Chat(Fast()).prompt_stream('Go', kind={kind!r}, tokens={tokens}, rate={rate})", everything.append)
+            assert status == "ok"
+            sent = sum(map(size, everything))
+            reply = max((m["content"]["data"].get("text/plain", "") for m in messages), key=len)
+            assert abs(len(reply) - 4 * tokens) < 0.2 * tokens
+            assert sent < 4 * len(reply) + 20_000 + 10_000 * tokens / rate, (tokens, rate, sent)
+            shown = {}
+            for message in messages: shown[message["content"]["transient"]["display_id"]] = markdown(message)
+            whole, *rest = shown.values()
+            assert len(whole) >= len(reply) and rest == [""] * len(rest) and len(rest) < 4
+            updates = sum(m["msg_type"] == "update_display_data" for m in messages)
+            assert updates / 4 <= 10 * tokens / rate + 4
+            execute(kernel, "now[0] = 0.0")
+            print(f"{kind} {tokens:6} tokens, {rate:3} a second: {sent:9,} bytes, {sent / (4 * len(reply) + 20_000 + 10_000 * tokens / rate):.2f} of the limit")
 
 
 def test_prompt_shows_only_the_whole(kernel):
@@ -77,7 +121,7 @@ def test_stop_button(kernel):
             kernel[0].interrupt_kernel()
     status, messages = execute(kernel, "chat('Count')", stop)
     assert status == "ok" and not [m for m in messages if m["msg_type"] in ("error", "stream")]
-    assert markdown(messages[-1]).count(" ") < 1000
+    assert markdown(messages[-1]).count(" ") < 1000 and "stopped" in markdown(messages[-1])
     code = "assert chat.last.interrupted and 3 < len(chat.last.text) < 3000 and len(chat.messages) == 2\n" \
            "assert not chat('Count on', pieces=3).interrupted and len(chat.messages) == 4"
     assert execute(kernel, code)[0] == "ok"
@@ -87,4 +131,4 @@ def test_a_reply_shows_itself_in_another_cell_only(kernel):
     execute(kernel, slow_model)
     assert len({m["content"]["transient"]["display_id"] for m in execute(kernel, "reply = chat('Count', pieces=2)\nreply")[1]}) == 1
     shown = execute(kernel, "reply")[1]
-    assert [m["content"]["data"]["text/markdown"] for m in shown] == ["0 1 "]
+    assert [markdown(m) for m in shown] == ["0 1 "]
