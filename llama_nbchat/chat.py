@@ -370,7 +370,7 @@ def _read(self:Chat, pieces, growing, interrupts):
         if text or thought: growing.write(text, thought)
         elif delta.progress and not growing.text: growing.wait(*delta.progress)
 
-# %% ../nbs/08_chat.ipynb #e2bf908a
+# %% ../nbs/08_chat.ipynb #b579dd02
 @patch
 def _note(self:Chat, reply, stopped=False):
     "What is said below an answer."
@@ -386,7 +386,7 @@ def _note(self:Chat, reply, stopped=False):
 @patch
 def _figures(self:Chat, reply):
     usage,timings,limit = reply.usage,reply.timings,self.model.n_ctx
-    if usage.completion_tokens: yield f"{usage.completion_tokens:,} tokens"
+    if usage.completion_tokens: yield f"{usage.completion_tokens:,} token" + "s" * (usage.completion_tokens > 1)
     if timings.tokens_per_second: yield f"{timings.tokens_per_second:,.0f} a second"
     if timings.time_to_first_token is not None: yield f"first after {timings.time_to_first_token:.2f} s"
     if usage.prompt_tokens and isinstance(limit, int):

@@ -7,21 +7,20 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/display.html.md"""
 # %% auto #0
 __all__ = ['Screen', 'GrowingText', 'with_font_size', 'NotebookScreen', 'TextScreen', 'open_screen']
 
-# %% ../nbs/06_display.ipynb #dc4289a6
+# %% ../nbs/06_display.ipynb #c7c9260d
 import json
 import math
 import re
 import sys
 import time
 from functools import lru_cache
-from html import escape
 from typing import Any, Protocol
 
 from fastcore.basics import patch
 from IPython import get_ipython
 from IPython.display import display
 
-from .markdown import _blocks, _normal, _parser, safe_html, safe_markdown
+from .markdown import _blocks, _parser, safe_html, safe_markdown, safe_text
 from .messages import ChatMessages
 
 # %% ../nbs/06_display.ipynb #3da0576d
@@ -240,8 +239,8 @@ def close(self:NotebookScreen,
     self._put(0, {"text/markdown": whole, "text/plain": text})
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
-# %% ../nbs/06_display.ipynb #31f6f80c
-def _small(text): return f"<div style='opacity: 0.6; font-size: 0.8em'>{escape(text, quote=False)}</div>" if text else ""
+# %% ../nbs/06_display.ipynb #fa10bc06
+def _small(text): return f"<div style='opacity: 0.6; font-size: 0.8em'>{safe_text(text)}</div>" if text else ""
 
 def _thinking(reasoning): return _small("Thinking … " + " ".join(reasoning[-200:].split()[1:]))
 
@@ -311,18 +310,18 @@ def open_screen(
     if not live: screen.interval = math.inf
     return screen
 
-# %% ../nbs/06_display.ipynb #f1b6d85f
+# %% ../nbs/06_display.ipynb #b7a5729d
 _FOLD = 3000   # Characters; a longer message is folded
 
 def _bubble(message, images):
     role,text = message["role"],message["content"]
-    html = safe_html(text, images) if role == "assistant" else f"<div style='white-space: pre-wrap'>{escape(text)}</div>"
+    html = safe_html(text, images) if role == "assistant" else f"<div style='white-space: pre-wrap'>{safe_text(text)}</div>"
     if len(text) > _FOLD:
-        begin = escape(" ".join(text[:200].split())[:80])
+        begin = safe_text(" ".join(text[:200].split())[:80])
         html = f"<details><summary>{begin} … ({len(text):,} characters)</summary>{html}</details>"
     side,shade = {"user": ("margin-left: auto", 0.18), "system": ("margin: 0 auto; font-size: 0.9em", 0)}.get(role, ("", 0.08))
     return (f"<div style='width: fit-content; max-width: 85%; {side}; background: rgba(128, 128, 128, {shade}); "
-        f"border-radius: 0.8em; padding: 0.2em 0.9em; margin-bottom: 0.5em; overflow-x: auto' title='{role}'>{html}</div>")
+        f"border-radius: 0.8em; padding: 0.3em 0.9em {0 if role == 'assistant' else 0.3}em; margin-bottom: 0.5em; overflow-x: auto' title='{role}'>{html}</div>")
 
 @patch
 def _repr_html_(self:ChatMessages):
