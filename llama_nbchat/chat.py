@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Timings', 'Reply', 'Chat']
 
-# %% ../nbs/08_chat.ipynb #c9b568e2
+# %% ../nbs/08_chat.ipynb #5ec35d6e
 import copy
 import inspect
 import signal
@@ -26,7 +26,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from .context import Context, fit
-from .display import GrowingText, open_screen
+from .display import GrowingText, conversation_html, open_screen
 from llama_nbchat.errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters)
 from .load import is_file, load, model_settings
@@ -46,7 +46,7 @@ class Timings:
     total: float|None = None                # Until the end
     tokens_per_second: float|None = None    # While decoding: without the first token, and without the time it took
 
-# %% ../nbs/08_chat.ipynb #8ba439ee
+# %% ../nbs/08_chat.ipynb #65140f77
 class Reply:
     "The answer to one prompt. It grows while the model writes; once it has ended, it stays as it is."
     def __init__(self,
@@ -59,7 +59,7 @@ class Reply:
         self.timings = Timings(total=0.0)
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self._written,self._pieces,self._thoughts,self._split = [],[],[],_Split()
-        self._earlier,self._begin,self._open,self._shown_in = Usage(),0,True,None
+        self._earlier,self._draft,self._begin,self._open,self._shown_in = Usage(),None,0,True,None
 
     @property
     def text(self) -> str:
@@ -105,7 +105,7 @@ class _Split:
         rest = self._give(len(self.held))
         return ("", rest) if self.closing else (rest, "")
 
-# %% ../nbs/08_chat.ipynb #b02d70c2
+# %% ../nbs/08_chat.ipynb #a0571c3f
 @patch
 def _grow(self:Reply, delta, seconds):
     "Adds a delta; returns what the text has grown by, and the reasoning."
@@ -123,10 +123,16 @@ def _grow(self:Reply, delta, seconds):
 
 @patch
 def _add(self:Reply, text, thought):
+    if thought: self._thoughts.append(thought)
     if not self._pieces and self._thoughts: text = text.lstrip()   # the empty lines after the reasoning
     if text: self._pieces.append(text)
-    if thought: self._thoughts.append(thought)
     return text,thought
+
+@patch
+def _take_up(self:Reply):
+    "Takes apart again what was written, now that more will come: its end may be half a mark."
+    self._pieces,self._thoughts,self._split,self._earlier = [],[],_Split(),self.usage
+    for piece in self._written: self._add(*self._split.feed(piece))
 
 def _sum(earlier, usage):
     "What the beginning of an answer and its continuation cost together."
@@ -156,7 +162,7 @@ def _ipython_display_(self:Reply):
 def __repr__(self:Reply):
     return f"<Reply: {len(self.text)} characters, {'interrupted' if self.interrupted else self.finish_reason}>"
 
-# %% ../nbs/08_chat.ipynb #00ae95cc
+# %% ../nbs/08_chat.ipynb #16b351b6
 class Chat:
     "One conversation with a model."
     footer = True   # Are a few figures shown below each answer?
@@ -177,7 +183,8 @@ class Chat:
         if images is not None: self.images = images
         if system_message is not None: self.messages.append_system_message(system_message)
         if not (overflow in ("drop", "error") or callable(overflow)):
-            raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow", nearest=None)
+            raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow",
+                nearest=None)
         if is_file(llm): _check_before_loading(llm, params)
         self.model = load(llm)
         self._check(params)
@@ -187,11 +194,17 @@ class Chat:
     @property
     def last(self) -> Reply|None:
         "The last reply that is part of the conversation."
-        return self._replies[-1] if self._replies else None
+        return next((reply for reply in reversed(self._replies) if self._holds(reply)), None)
+
+    def _holds(self, reply):
+        said = [message["content"] for message in self.messages[reply._begin:reply._begin + 2]]
+        return said == [reply.prompt, reply.text]
 
     def __repr__(self): return f"Chat({self.model.name!r}, {len(self.messages)} messages)"
 
-    def _repr_html_(self): return self.messages._repr_html_()
+    def _repr_html_(self): return conversation_html(self.messages, self.images)
+
+    def _repr_pretty_(self, printer, cycle): printer.text(repr(self.messages))
 
 # %% ../nbs/08_chat.ipynb #a1d2f5e6
 def _check_before_loading(source, params):
@@ -235,16 +248,17 @@ def _uninterrupted():
     with _Interrupts() as interrupts: yield
     if interrupts.pressed and callable(interrupts.usual): interrupts.usual(signal.SIGINT, None)
 
-# %% ../nbs/08_chat.ipynb #867250d3
+# %% ../nbs/08_chat.ipynb #6e5088ae
 @patch
 def _answer(self:Chat, reply, params, itself, at) -> Iterator[tuple]:
     "What text and reasoning grow by, and the deltas. `reply` grows with them, and is committed when it ends."
     self._claim(itself[0])
     reply._begin = len(self.messages) if at is None else at
     written,before,deltas = len(reply._written),(reply.interrupted, reply.finish_reason),None
+    draft = self._draft(reply, params)
     try:
-        draft,start = self._draft(reply, params),time.perf_counter()
-        reply.interrupted,reply.finish_reason,reply._earlier = True,None,reply.usage
+        if written: reply._take_up()
+        start,reply.interrupted,reply.finish_reason = time.perf_counter(),True,None
         deltas = self.model.stream(draft, **{**self.params, **params})
         for delta in deltas:
             yield *reply._grow(delta, time.perf_counter() - start),delta
@@ -255,30 +269,33 @@ def _answer(self:Chat, reply, params, itself, at) -> Iterator[tuple]:
     except Exception as error: raise GenerationError(f"The model failed: {type(error).__name__}: {error}") from error
     finally:
         if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
-        self._commit(reply)
+        self._commit(reply, at)
         if hasattr(deltas, "close"): deltas.close()
 
 @patch
 def _draft(self:Chat, reply, params):
     "What the model gets: the messages before the prompt, as far as they fit, the prompt, and an answer that was begun."
     prompt,begun = {"role": "user", "content": reply.prompt},"".join(reply._written)
-    if begun: return [*reply._draft, {"role": "assistant", "content": begun}]
+    if begun: return [*(reply._draft or [*self.messages[:reply._begin], prompt]), {"role": "assistant", "content": begun}]
     limit = self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
-    most = {**self.params, **params}.get("max_tokens") or limit
-    room = min(most, limit // 4) if limit and isinstance(most, int) else 0
-    before = self._replies[-1].left_out if self._replies else 0
-    reply._draft,reply.left_out = fit([*self.messages[:reply._begin], prompt], self.model.count, limit, self.overflow, room, before)
+    most = {**self.params, **params}.get("max_tokens")
+    room = min(most if isinstance(most, int) and most > 0 else limit, limit // 4) if limit else 0
+    before = self.last.left_out if self.last else 0
+    draft = [*self.messages[:reply._begin], prompt]
+    reply._draft,reply.left_out = fit(draft, self.model.count, limit, self.overflow, room, before)
     return reply._draft
 
 @patch
-def _commit(self:Chat, reply):
+def _commit(self:Chat, reply, at):
     "Adds prompt and answer to the conversation, unless there is no answer; a second time changes nothing."
     if not reply._open or reply.interrupted and not reply._written: return
     with _uninterrupted():
-        if reply.interrupted: reply._add(*reply._split.close())
-        self.messages.append_turn(reply.prompt, reply.text, at=reply._begin)
-        self._replies = [*(other for other in self._replies if other._begin < reply._begin), reply]
-        reply._open = False
+        reply._add(*reply._split.close())
+        if at is None: reply._begin = len(self.messages)
+        self.messages.append_turn(reply.prompt, reply.text, at=at)
+        earlier = [other for other in self._replies if other._begin < reply._begin]
+        for other in earlier[-1:]: other._draft = None   # only the last one can be gone on with
+        self._replies,reply._open = [*earlier, reply],False
 
 # %% ../nbs/08_chat.ipynb #3771a522
 @patch
@@ -328,7 +345,7 @@ def stream(self:Chat,
 def _texts(pieces):
     with closing(pieces): yield from (text for text, _, _ in pieces if text)
 
-# %% ../nbs/08_chat.ipynb #563da120
+# %% ../nbs/08_chat.ipynb #f0c8682f
 @patch
 def prompt_stream(self:Chat,
     text:str=None,  # The prompt
@@ -338,9 +355,9 @@ def prompt_stream(self:Chat,
     return self._show(text, params)
 
 @patch
-def _show(self:Chat, asked, params, at=None, live=True):
+def _show(self:Chat, text, params, at=None, live=True, going_on=None):
     with _Interrupts() as interrupts:
-        reply = asked if isinstance(asked, Reply) else Reply(asked)   # one that goes on, or a new one
+        reply = going_on or Reply(text)
         pieces = self._begin(reply, params, at)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
         growing.pieces,growing.thoughts = list(reply._pieces),list(reply._thoughts)
@@ -349,7 +366,7 @@ def _show(self:Chat, asked, params, at=None, live=True):
         finally:
             interrupts.armed = False
             pieces.close()
-            self._commit(reply)
+            self._commit(reply, at)
             growing.pieces,growing.thoughts = reply._pieces,reply._thoughts   # an interrupt may have come between
             growing.close(self._note(reply, interrupts.pressed))
             reply._shown_in = _cell()
@@ -471,7 +488,7 @@ def fork(self:Chat) -> Chat:  # With the same model, messages and settings
     other._replies = [reply._copy() for reply in self._replies]
     return other
 
-# %% ../nbs/08_chat.ipynb #20d800f1
+# %% ../nbs/08_chat.ipynb #ae758c91
 @patch
 def resume(self:Chat,
     **params   # Sampling parameters for the rest
@@ -479,13 +496,13 @@ def resume(self:Chat,
     "Goes on with an answer that was stopped or cut. Raises `ChatError` if there is nothing to go on with."
     self._settle()
     reply = self.last
-    if reply is None or self.messages[-1]["content"] != reply.text:
+    if reply is None or reply._begin + 2 != len(self.messages):
         raise ChatError('There is no answer to go on with: ask something first, as in chat("Hello").')
     if not (reply.interrupted or reply.finish_reason == "length"):
         raise ChatError("The last answer is complete. To have another one, use retry(); to hear more, ask for it.")
     if not getattr(self.model, "resumes", False):
         raise ChatError(f"{self.model.name} can't go on with an answer. Ask it to, as in chat(\"Go on\").")
-    return self._show(reply, params, at=reply._begin)
+    return self._show(None, params, at=reply._begin, going_on=reply)
 
 # %% ../nbs/08_chat.ipynb #f15172e0
 @patch(as_prop=True)

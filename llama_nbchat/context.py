@@ -17,7 +17,7 @@ from .errors import ContextOverflowError, MessageError
 # %% ../nbs/07_context.ipynb #7585a4ff
 __all__ = ["Context", "fit"]
 
-# %% ../nbs/07_context.ipynb #d11fdedf
+# %% ../nbs/07_context.ipynb #bbc98517
 @dataclass(frozen=True)
 class Context:
     "How much of a context window a conversation takes, in tokens."
@@ -33,11 +33,12 @@ class Context:
     def _repr_html_(self):
         if not self.limit: return f"<span>{self}</span>"
         share = min(100, round(100 * self.used / self.limit))
-        bar = f"<span style='display: block; width: {share}%; height: 100%; background: currentColor; opacity: 0.5'></span>"
+        style = f"display: block; width: {share}%; height: 100%; background: currentColor; opacity: 0.5"
+        bar = f"<span style='{style}'></span>"
         return ("<span style='display: inline-block; width: 12em; height: 0.6em; border: 1px solid currentColor; "
             f"border-radius: 0.3em; overflow: hidden; margin-right: 0.6em'>{bar}</span><span>{self}</span>")
 
-# %% ../nbs/07_context.ipynb #d3b01f17
+# %% ../nbs/07_context.ipynb #85b995a8
 _FULL = 0.6   # The share of the window that is taken after turns have been left out
 
 def fit(
@@ -55,19 +56,19 @@ def fit(
     if overflow == "error": _refuse(f"The conversation and {room:,} tokens for the answer take", tokens + room, limit)
     begin = int(bool(messages) and messages[0]["role"] == "system")
     turns = [n for n, message in enumerate(messages) if message["role"] == "user"] or [begin]
-    def without(n): return messages[:begin] + messages[turns[n]:]
+    def without(n): return messages[:begin] + messages[turns[n]:] if n else messages
     if 0 < left_out < len(turns) and count(without(left_out)) + room <= limit: return without(left_out),left_out
     n = bisect_left(range(len(turns) - 1), True, key=lambda n: count(without(n)) <= _FULL * limit)
     if (alone := count(without(n))) >= limit: _refuse("The newest prompt alone takes", alone, limit)
     return without(n),n
 
 def _refuse(what, tokens, limit):
-    raise ContextOverflowError(f"{what} {tokens:,} tokens, {tokens - limit:,} more than the context window holds ({limit:,}). "
-        "Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
+    raise ContextOverflowError(f"{what} {tokens:,} tokens, {tokens - limit:,} more than the context window holds "
+        f"({limit:,}). Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
 
 def _decided(messages, newest, count, limit):
     messages = list(messages)
     if messages[-1:] != [newest]:
-        raise MessageError("The function given as overflow must keep the newest prompt as the last message.", content=None)
-    if (tokens := count(messages)) >= limit: _refuse("What the function given as overflow returned takes", tokens, limit)
+        raise MessageError("The overflow function must keep the newest prompt as the last message.", content=None)
+    if (tokens := count(messages)) >= limit: _refuse("What the overflow function returned takes", tokens, limit)
     return messages

@@ -35,43 +35,50 @@ def _filled(text, variables):
         raise UsageError(f"There is no variable {name!r}. To keep the braces, write {{{{{name}}}}}, or %%chat --raw.")
     return _FIELD.sub(value, text)
 
-# %% ../nbs/10_magics.ipynb #23236ab1
-def _value(text):
-    "A Python value, or the text itself."
-    try: return ast.literal_eval(text)
-    except (ValueError, SyntaxError): return text
+# %% ../nbs/10_magics.ipynb #8d3f5303
+def _unquoted(text):
+    "The text without the quotes around it, if there are any."
+    return text[1:-1] if text and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 def _param(text):
-    name,equals,value = text.partition("=")
+    "Name and value of a parameter: a Python value, or the text itself."
+    name,equals,value = _unquoted(text).partition("=")
     if not equals: raise UsageError(f"A parameter is written NAME=VALUE, not {text!r}.")
-    return name.strip(),_value(value.strip())
+    try: return name.strip(),ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError): return name.strip(),value
 
 class _Conversations(Magics):
     "Conversations and models by name."
     def __init__(self, shell):
         super().__init__(shell)
-        self.chats,self.models,self.current = {},{},"chat"
+        self.chats,self.begun_with,self.files,self.current,self.latest = {},{},{},"chat",None
 
     def model(self, source):
-        "The model of a variable or of a file; without a source the one that was used last."
-        if source is None and self.models: return list(self.models.values())[-1]
-        if source not in self.models: self.models[source] = load(self.shell.user_ns.get(source, source and str(_value(source))))
-        return self.models[source]
+        "The model of a variable or of a file; without a source the one that was used last, or the demo model."
+        if source is None and self.latest is not None: return self.latest
+        if source in self.shell.user_ns: return self.shell.user_ns[source]
+        if source not in self.files: self.files[source] = load(source)
+        return self.files[source]
 
     def named(self, name, model, system):
         "The conversation of this name, a new one if need be."
-        if name in self.chats and (model or system):
-            raise UsageError(f"The conversation {name!r} has begun: choose another name with -n, or %chat --reset {name} first.")
-        if name not in self.chats: self.chats[name] = Chat(self.model(model), system and str(_value(system)))
+        if name in self.chats and (model or system) and self.begun_with[name] != (model, system):
+            raise UsageError(f"The conversation {name!r} has begun: choose another name with -n, or first "
+                f"%chat {name} --reset.")
+        if name not in self.chats:
+            self.chats[name],self.begun_with[name] = Chat(self.model(model), system),(model, system)
+        self.latest = self.chats[name].model
         return self.chats[name]
+
+    def described(self, name): return f"{'*' if name == self.current else ' '} {name}: {self.chats[name]!r}"
 
     def known(self, name):
         "The conversation of this name."
         if name in self.chats: return self.chats[name]
-        raise UsageError(f"There is no conversation {name!r}. " + (f"There are: {', '.join(self.chats)}" if self.chats else
-            "Begin one with %%chat."))
+        others = f"There are: {', '.join(self.chats)}" if self.chats else "Begin one with %%chat."
+        raise UsageError(f"There is no conversation {name!r}. {others}")
 
-# %% ../nbs/10_magics.ipynb #3f4e46d8
+# %% ../nbs/10_magics.ipynb #278ca8bc
 @magics_class
 class ChatMagics(_Conversations):
     "`%%chat` and `%chat`."
@@ -79,7 +86,8 @@ class ChatMagics(_Conversations):
     @argument("-n", "--name", help="The name of the conversation; from now on the current one.")
     @argument("-m", "--model", help="For a new conversation: a variable, or the path of a .gguf file.")
     @argument("-s", "--system", help="For a new conversation: the system message, in quotes.")
-    @argument("-p", "--param", action="append", metavar="NAME=VALUE", help="A sampling parameter; may be repeated.")
+    @argument("-p", "--param", action="append", metavar="NAME=VALUE",
+        help='A sampling parameter; may be repeated. With spaces: -p "stop=The end".')
     @argument("-o", "--output", metavar="VARIABLE", help="A variable to put the reply in.")
     @argument("-r", "--raw", action="store_true", help="Replace no {variables}.")
     @cell_magic("chat")
@@ -87,10 +95,12 @@ class ChatMagics(_Conversations):
         "Sends the cell as a prompt, and shows the answer while it is written."
         args = parse_argstring(self.cell, line)
         prompt = cell.strip("\n") if args.raw else _filled(cell.strip("\n"), self.shell.user_ns)
+        params,name = dict(map(_param, args.param or ())),_unquoted(args.name) or self.current
+        if args.output and not args.output.isidentifier(): raise UsageError(f"{args.output!r} is no name of a variable.")
         try:
-            talk = self.named(args.name or self.current, args.model, args.system)
-            self.current = args.name or self.current
-            reply = talk(prompt, **dict(map(_param, args.param or ())))
+            talk = self.named(name, _unquoted(args.model), _unquoted(args.system))
+            self.current = name
+            reply = talk(prompt, **params)
         except ChatError as error: raise UsageError(str(error)) from error
         if args.output: self.shell.user_ns[args.output] = reply
 
@@ -103,10 +113,10 @@ class ChatMagics(_Conversations):
     def line(self, line):
         "Shows the conversation."
         args = parse_argstring(self.line, line)
-        if args.list: return print("\n".join(f"{'*' if n == self.current else ' '} {n}: {c!r}" for n,c in self.chats.items()))
-        name = args.name or self.current
+        if args.list: return print("\n".join(map(self.described, self.chats)))
+        name = _unquoted(args.name) or self.current
         talk = self.known(name)
-        if args.reset: return self.chats.pop(name).clear()
+        if args.reset: return self.chats.pop(name) and None
         self.current = name
         if args.output: self.shell.user_ns[args.output] = talk
         else: display(talk)

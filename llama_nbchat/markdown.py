@@ -18,7 +18,7 @@ from markdown_it.renderer import RendererHTML
 # %% ../nbs/04_markdown.ipynb #6a710e05
 __all__ = ["safe_markdown", "safe_html", "safe_text"]
 
-# %% ../nbs/04_markdown.ipynb #56fc1a5c
+# %% ../nbs/04_markdown.ipynb #b8470fb7
 def _plain(text):
     "HTML for a text within an element whose text is left alone, such as code."
     return escape(text, quote=False).replace("\\", "&#92;").replace("$", "&#36;")
@@ -27,7 +27,7 @@ def safe_text(
     text:str   # From anybody
 ) -> str:
     "HTML that shows the text as it is."
-    return _plain(text).replace("&#36;", "<span>&#36;</span>")
+    return re.sub("&#(36|92);", r"<span>\g<0></span>", _plain(text))
 
 # %% ../nbs/04_markdown.ipynb #b028ebf7
 _LINK = re.compile(r"(https?://|mailto:)[^\s]+$", re.IGNORECASE)   # where a link may lead
@@ -41,9 +41,9 @@ def _parser(images=False):
     md.block.ruler.before("fence", "math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     return md
 
-# %% ../nbs/04_markdown.ipynb #5bf5be93
-_MATH = re.compile(r"\\\((?P<round>.{1,999}?)\\\)|\\\[(?P<square>.{1,999}?)\\\]|\$\$(?P<double>[^$]{1,999})\$\$|"
-    r"\$(?P<single>[^\s$](?:[^$\n]{0,999}[^\s$\\])?)\$(?![\d$])", re.DOTALL)
+# %% ../nbs/04_markdown.ipynb #f9fabc89
+_MATH = re.compile(r"\\\((?P<round>.{1,999}?)\\\)|\\\[(?!\d+\\\])(?P<square>.{1,999}?)\\\]|\$\$(?P<double>[^$]{1,999})\$\$|"
+    r"\$(?!\d[^$]*\s)(?P<single>[^\s$](?:[^$\n]{0,999}[^\s$\\])?)\$(?![\w$])", re.DOTALL)
 
 def _math(state, silent):
     "A rule of the parser: a formula within a line."
@@ -54,12 +54,13 @@ def _math(state, silent):
     if found: state.pos = found.end()
     return bool(found)
 
-# %% ../nbs/04_markdown.ipynb #e728ca0a
+# %% ../nbs/04_markdown.ipynb #5e981fed
 def _math_block(state, begin, end, silent):
     "A rule of the parser: a formula on lines of its own."
     def line(n): return state.src[state.bMarks[n] + state.tShift[n]:state.eMarks[n]].strip()
     closing = {r"\[": r"\]", "$$": "$$"}.get(line(begin)[:2])
-    if not closing or state.is_code_block(begin): return False
+    start = state.bMarks[begin] + state.tShift[begin] + 2
+    if not closing or state.is_code_block(begin) or state.src.find(closing, start, start + 5000) < 0: return False
     for last in range(begin, min(end, begin + 100)):
         text = line(last)[2 if last == begin else 0:]
         if state.sCount[last] < state.blkIndent or closing in text[:-2]: return False
@@ -72,10 +73,11 @@ def _math_block(state, begin, end, silent):
     state.line = last + 1
     return True
 
-# %% ../nbs/04_markdown.ipynb #9d2875a6
+# %% ../nbs/04_markdown.ipynb #1a0dac9b
 _TAGS = re.compile(r"&lt;(br) ?/?&gt;|&lt;(sub|sup|kbd|u|mark|small)&gt;([^<&]*)&lt;/\2&gt;")
 
-_ACTIVE = re.compile(r"\\(href|url|class|style|css|data|html|require|include|bbox|unicode|def|let|newcommand|renewcommand)", re.IGNORECASE)
+_ACTIVE = re.compile(r"\\(href|url|class|style|css|data|html|mml|require|include|input|bbox|unicode|enclose|toggle|\w*tip|"
+    r"action|csname|x?[eg]?def|let|(re)?new|declare)", re.IGNORECASE)
 
 def _formula(text, begin, end):
     return f"<code>{_plain(text)}</code>" if _ACTIVE.search(text) else f"&#92;{begin}{_plain(text)}&#92;{end}"
@@ -83,7 +85,8 @@ def _formula(text, begin, end):
 class _Renderer(RendererHTML):
     "Tokens to HTML."
     def text(self, tokens, n, options, env):
-        return _TAGS.sub(lambda tag: f"<{tag[1]}>" if tag[1] else f"<{tag[2]}>{tag[3]}</{tag[2]}>", safe_text(tokens[n].content))
+        def tag(found): return f"<{found[1]}>" if found[1] else f"<{found[2]}>{found[3]}</{found[2]}>"
+        return _TAGS.sub(tag, safe_text(tokens[n].content))
 
     def code_inline(self, tokens, n, options, env): return f"<code>{_plain(tokens[n].content)}</code>"
 
@@ -97,9 +100,9 @@ class _Renderer(RendererHTML):
     def math_block(self, tokens, n, options, env): return f"<p>{_formula(tokens[n].content, *'[]')}</p>\n"
 
     def image(self, tokens, n, options, env):
-        url,words = (escape(text) for text in (tokens[n].attrs["src"], tokens[n].content or tokens[n].attrs["src"]))
-        if options["images"]: return f'<img src="{url}" alt="{words}">'
-        return f'<a href="{url}">Image: {_plain(words)}</a>'
+        url,words = escape(tokens[n].attrs["src"]),tokens[n].content or tokens[n].attrs["src"]
+        if options["images"]: return f'<img src="{url}" alt="{escape(words)}">'
+        return f'<a href="{url}">Image: {safe_text(words)}</a>'
 
 # %% ../nbs/04_markdown.ipynb #2714cdc0
 def safe_html(

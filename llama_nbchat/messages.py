@@ -122,7 +122,8 @@ def __copy__(self:ChatMessages) -> ChatMessages: return self.from_messages(self.
 _appends = {"system": ChatMessages.append_system_message, "user": ChatMessages.append_user_message,
             "assistant": ChatMessages.append_assistant_message}
 
-# %% ../nbs/01_messages.ipynb #7e011f69
+# %% ../nbs/01_messages.ipynb #624afbc5
 @patch
 def __repr__(self:ChatMessages):
-    return "\n".join(f"{m['role']}: {m['content']}" for m in self._messages) or "ChatMessages()"
+    text = "\n".join(f"{m['role']}: {m['content']}" for m in self._messages) or "ChatMessages()"
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)   # a terminal obeys some characters

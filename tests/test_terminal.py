@@ -2,6 +2,8 @@
 import subprocess
 import sys
 
+import nbformat
+
 from llama_nbchat.load import demo_path
 from tests.notebooks import root
 
@@ -34,6 +36,23 @@ def test_ipython_shows_a_reply_once():
     run = subprocess.run([sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "-i"], input=code,
         capture_output=True, text=True, cwd=root)
     assert run.stdout.count("Hello there") == 1, run.stdout
+
+
+def test_jupyter_execute(tmp_path):
+    "Nobody looks at the page, and the file holds the reply."
+    path = tmp_path/"chat.ipynb"
+    code = "from llama_nbchat import *\nChat(ScriptedModel('Hello *there*'))('Hello?')"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbformat.write(notebook, path)
+    subprocess.run([sys.executable, "-m", "jupyter", "execute", "--inplace", "--kernel_name=python3", path], capture_output=True, check=True, cwd=root)
+    output, = nbformat.read(path, as_version=4).cells[0].outputs
+    assert output.data["text/plain"] == "Hello *there*" and "Hello *there*" in output.data["text/markdown"]
+
+
+def test_redirected_output_is_the_text():
+    code = "from llama_nbchat import *\nchat = Chat(ScriptedModel('<think>Hm.</think>Hello\\x1b[1m'))\nchat('Hello?')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert (run.stdout, run.stderr) == ("Hello\x1b[1m\n", "")
 
 
 def test_nothing_but_the_error_is_said(tmp_path):
