@@ -103,7 +103,7 @@ def control_names(self:Decoder) -> list[str]:
         if name.strip() and (kind & control or name in template): names.add(name)
     return sorted(names, key=lambda name: (-len(name), name))
 
-# %% ../nbs/03_engine.ipynb #dd25b389
+# %% ../nbs/03_engine.ipynb #37780f03
 @patch
 def evaluate(self:Decoder,
     tokens:list[int]  # What comes next; at most `n_batch` of them
@@ -117,7 +117,8 @@ def evaluate(self:Decoder,
     status = self.lib.llama_decode(self.context, batch)
     if status == 0: self.tokens.extend(tokens)
     else: self.trim(len(self.tokens) if self.trimmable else 0)    # what was evaluated of the batch
-    if status not in (0, 2): raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status}): load "
+    if status in (0, 2): return
+    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status}): load "
         "the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
 @patch
@@ -130,11 +131,12 @@ def trim(self:Decoder,
     self.tokens.clear()
     self.lib.llama_memory_clear(self.memory, False)
 
-# %% ../nbs/03_engine.ipynb #84b3cb0f
+# %% ../nbs/03_engine.ipynb #5b96d2a0
 def _caught(raised):
     "Goes on at each `send`, and adds what is raised meanwhile to a list; gives whether there is anything in it."
     while True:
-        try: yield bool(raised)
+        try:
+            while True: yield bool(raised)
         except GeneratorExit: return
         except BaseException as error: raised.append(error)
 
@@ -146,7 +148,7 @@ def _giving_up(decoder):
     next(catching)
     lib.llama_log_get(ctypes.byref(log), ctypes.byref(data))
     ask = lib.ggml_abort_callback(catching.send)
-    quiet = lib.llama_log_callback(lambda *line: None if raised else log(*line))   # giving up is no news
+    quiet = lib.llama_log_callback("".format)   # giving up is no news; not Python, so that nothing can be raised in it
     try:
         if log: lib.llama_log_set(quiet, data)
         lib.llama_set_abort_callback(decoder.context, ask, None)
@@ -154,6 +156,7 @@ def _giving_up(decoder):
     finally:
         lib.llama_set_abort_callback(decoder.context, lib.ggml_abort_callback(), None)
         if log: lib.llama_log_set(log, data)
+        if catching.gi_frame is None: raised.append(KeyboardInterrupt())   # it came while another one was written down
         if raised: raise raised[0]
 
 # %% ../nbs/03_engine.ipynb #ce3fa88b
