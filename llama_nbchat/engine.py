@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/engine.html.md"""
 # %% auto #0
 __all__ = ['Decoder', 'Engine']
 
-# %% ../nbs/03_engine.ipynb #8b2128bc
+# %% ../nbs/03_engine.ipynb #7e219d76
 import codecs
 import ctypes
 import hashlib
@@ -20,6 +20,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def trim(self:Decoder,
     self.tokens.clear()
     self.lib.llama_memory_clear(self.memory, False)
 
-# %% ../nbs/03_engine.ipynb #5b96d2a0
+# %% ../nbs/03_engine.ipynb #46801c03
 def _caught(raised):
     "Goes on at each `send`, and adds what is raised meanwhile to a list; gives whether there is anything in it."
     while True:
@@ -140,22 +141,42 @@ def _caught(raised):
         except GeneratorExit: return
         except BaseException as error: raised.append(error)
 
+@cache
+def _silence(lib):
+    "A log callback that does nothing. It is no Python function, so that no handler can run in it; and it is never freed."
+    return lib.llama_log_callback("".format)
+
+def _usual_log(lib):
+    "The log callback that is set, and its data; if an interrupt has left silence behind, that of llama-cpp-python."
+    log,data = lib.llama_log_callback(),ctypes.c_void_p()
+    lib.llama_log_get(ctypes.byref(log), ctypes.byref(data))
+    if ctypes.cast(log, ctypes.c_void_p).value != ctypes.cast(_silence(lib), ctypes.c_void_p).value: return log,data
+    from llama_cpp._logger import llama_log_callback
+    return llama_log_callback,None
+
+@patch
+def let_go(self:Decoder):
+    "Makes llama.cpp ask nobody any more whether to give up."
+    self.lib.llama_set_abort_callback(self.context, self.lib.ggml_abort_callback(), None)
+
 @contextmanager
 def _giving_up(decoder):
     "Lets an exception raised by a signal handler, such as `KeyboardInterrupt`, end what llama.cpp is evaluating."
-    lib,raised = decoder.lib,[]
-    catching,log,data = _caught(raised),lib.llama_log_callback(),ctypes.c_void_p()
+    lib,raised,done = decoder.lib,[],False
+    catching,(log, data) = _caught(raised),_usual_log(lib)
     next(catching)
-    lib.llama_log_get(ctypes.byref(log), ctypes.byref(data))
-    ask = lib.ggml_abort_callback(catching.send)
-    quiet = lib.llama_log_callback("".format)   # giving up is no news; not Python, so that nothing can be raised in it
+    ask = decoder.llm._asked = lib.ggml_abort_callback(catching.send)   # lives as long as what may call it
     try:
-        if log: lib.llama_log_set(quiet, data)
+        lib.llama_log_set(_silence(lib), None)   # giving up is no news
         lib.llama_set_abort_callback(decoder.context, ask, None)
         yield
     finally:
-        lib.llama_set_abort_callback(decoder.context, lib.ggml_abort_callback(), None)
-        if log: lib.llama_log_set(log, data)
+        while not done:
+            try:
+                decoder.let_go()
+                lib.llama_log_set(log, data)
+                done = True
+            except BaseException as error: raised.append(error)   # one more: first put everything back
         if catching.gi_frame is None: raised.append(KeyboardInterrupt())   # it came while another one was written down
         if raised: raise raised[0]
 
@@ -215,11 +236,12 @@ def _check_grammar(self:Decoder, grammar):
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
 
-# %% ../nbs/03_engine.ipynb #75c995ee
+# %% ../nbs/03_engine.ipynb #a60e6e75
 @patch
 def begin(self:Decoder):
     "Finds out whether somebody else has used the model meanwhile; if so, the KV cache is not ours any more."
     self.check()
+    self.let_go()
     held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
     if self.llm.n_tokens or held < len(self.tokens) or self.llm._requires_eval is not self._mark: self.trim(0)
     self.llm.n_tokens,self.llm._requires_eval = 0,self._mark
