@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Timings', 'Reply', 'Chat']
 
-# %% ../nbs/08_chat.ipynb #5ec35d6e
+# %% ../nbs/08_chat.ipynb #be5ab9bb
 import copy
 import inspect
 import signal
@@ -26,7 +26,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from .context import Context, fit
-from .display import GrowingText, conversation_html, open_screen
+from .display import GrowingText, conversation, open_screen
 from llama_nbchat.errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters)
 from .load import is_file, load, model_settings
@@ -162,7 +162,7 @@ def _ipython_display_(self:Reply):
 def __repr__(self:Reply):
     return f"<Reply: {len(self.text)} characters, {'interrupted' if self.interrupted else self.finish_reason}>"
 
-# %% ../nbs/08_chat.ipynb #16b351b6
+# %% ../nbs/08_chat.ipynb #b2343a61
 class Chat:
     "One conversation with a model."
     footer = True   # Are a few figures shown below each answer?
@@ -202,7 +202,7 @@ class Chat:
 
     def __repr__(self): return f"Chat({self.model.name!r}, {len(self.messages)} messages)"
 
-    def _repr_html_(self): return conversation_html(self.messages, self.images)
+    def _repr_html_(self): return conversation(self.messages, self.images)
 
     def _repr_pretty_(self, printer, cycle): printer.text(repr(self.messages))
 
@@ -248,7 +248,7 @@ def _uninterrupted():
     with _Interrupts() as interrupts: yield
     if interrupts.pressed and callable(interrupts.usual): interrupts.usual(signal.SIGINT, None)
 
-# %% ../nbs/08_chat.ipynb #6e5088ae
+# %% ../nbs/08_chat.ipynb #78afef40
 @patch
 def _answer(self:Chat, reply, params, itself, at) -> Iterator[tuple]:
     "What text and reasoning grow by, and the deltas. `reply` grows with them, and is committed when it ends."
@@ -276,14 +276,19 @@ def _answer(self:Chat, reply, params, itself, at) -> Iterator[tuple]:
 def _draft(self:Chat, reply, params):
     "What the model gets: the messages before the prompt, as far as they fit, the prompt, and an answer that was begun."
     prompt,begun = {"role": "user", "content": reply.prompt},"".join(reply._written)
-    if begun: return [*(reply._draft or [*self.messages[:reply._begin], prompt]), {"role": "assistant", "content": begun}]
-    limit = self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
-    most = {**self.params, **params}.get("max_tokens")
-    room = min(most if isinstance(most, int) and most > 0 else limit, limit // 4) if limit else 0
-    before = self.last.left_out if self.last else 0
     draft = [*self.messages[:reply._begin], prompt]
+    if begun: return [*(reply._draft or draft), {"role": "assistant", "content": begun}]
+    limit,most = self._window(),{**self.params, **params}.get("max_tokens")
+    room = min(most if isinstance(most, int) and most > 0 else limit, limit // 4) if limit else 0
+    last = self.last
+    before = last.left_out if last else 0
     reply._draft,reply.left_out = fit(draft, self.model.count, limit, self.overflow, room, before)
     return reply._draft
+
+@patch
+def _window(self:Chat):
+    "The model's context window in tokens, if it tells."
+    return self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
 
 @patch
 def _commit(self:Chat, reply, at):
@@ -387,7 +392,7 @@ def _read(self:Chat, pieces, growing, interrupts):
         if text or thought: growing.write(text, thought)
         elif delta.progress and not growing.text: growing.wait(*delta.progress)
 
-# %% ../nbs/08_chat.ipynb #b579dd02
+# %% ../nbs/08_chat.ipynb #3dc0fb30
 @patch
 def _note(self:Chat, reply, stopped=False):
     "What is said below an answer."
@@ -402,11 +407,11 @@ def _note(self:Chat, reply, stopped=False):
 
 @patch
 def _figures(self:Chat, reply):
-    usage,timings,limit = reply.usage,reply.timings,self.model.n_ctx
+    usage,timings,limit = reply.usage,reply.timings,self._window()
     if usage.completion_tokens: yield f"{usage.completion_tokens:,} token" + "s" * (usage.completion_tokens > 1)
     if timings.tokens_per_second: yield f"{timings.tokens_per_second:,.0f} a second"
     if timings.time_to_first_token is not None: yield f"first after {timings.time_to_first_token:.2f} s"
-    if usage.prompt_tokens and isinstance(limit, int):
+    if usage.prompt_tokens and limit:
         yield f"context {Context(usage.prompt_tokens + (usage.completion_tokens or 0), limit)}"
 
 # %% ../nbs/08_chat.ipynb #f5ba961c
@@ -504,9 +509,8 @@ def resume(self:Chat,
         raise ChatError(f"{self.model.name} can't go on with an answer. Ask it to, as in chat(\"Go on\").")
     return self._show(None, params, at=reply._begin, going_on=reply)
 
-# %% ../nbs/08_chat.ipynb #f15172e0
+# %% ../nbs/08_chat.ipynb #5ee60fad
 @patch(as_prop=True)
 def context(self:Chat) -> Context:
     "How much of the context window the conversation takes, in tokens."
-    limit = self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
-    return Context(self.model.count(self.messages.get_messages()) if self.messages else 0, limit)
+    return Context(self.model.count(self.messages.get_messages()) if self.messages else 0, self._window())

@@ -132,7 +132,7 @@ def trim(self:Decoder,
     self.tokens.clear()
     self.lib.llama_memory_clear(self.memory, False)
 
-# %% ../nbs/03_engine.ipynb #46801c03
+# %% ../nbs/03_engine.ipynb #b9619049
 def _caught(raised):
     "Goes on at each `send`, and adds what is raised meanwhile to a list; gives whether there is anything in it."
     while True:
@@ -143,7 +143,7 @@ def _caught(raised):
 
 @cache
 def _silence(lib):
-    "A log callback that does nothing. It is no Python function, so that no handler can run in it; and it is never freed."
+    "A log callback that does nothing. It is no Python function, so that no handler runs in it, and is never freed."
     return lib.llama_log_callback("".format)
 
 def _usual_log(lib):
@@ -579,7 +579,7 @@ def _remember(self:Engine, prompt, writer):
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
     self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
 
-# %% ../nbs/03_engine.ipynb #3826b858
+# %% ../nbs/03_engine.ipynb #6db4e2c5
 @patch
 def _prepare(self:Engine, messages, params):
     "The listener, with `tokens`, `stops`, `seed`, `most` (tokens to write) and `settings` for the samplers."
@@ -609,9 +609,10 @@ def _check_numbers(self:Engine, params):
         if isinstance(default, bool) or not isinstance(default, (int, float)): continue
         if not isinstance(value, type(default)) and not (isinstance(default, float) and isinstance(value, int)):
             raise ParameterError(f"{name} is a number, such as {default}, not {value!r}.", name=name, nearest=None)
-    tokens = map(str, range(self.llm.n_vocab())) if params.get("logit_bias") else ()
-    if wrong := list({str(token) for token in params.get("logit_bias") or ()}.difference(tokens)):
-        raise ParameterError(f"logit_bias: there is no token {wrong[0]}.", name="logit_bias", nearest=None)
+    for token in params.get("logit_bias") or ():
+        if str(token).isdecimal() and int(token) < self.llm.n_vocab(): continue
+        raise ParameterError(f"logit_bias names tokens by number, from 0 to {self.llm.n_vocab() - 1:,}, not "
+            f"{token!r}.", name="logit_bias", nearest=None)
 
 @patch
 def _sampling(self:Engine, settings):

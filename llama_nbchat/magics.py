@@ -78,7 +78,7 @@ class _Conversations(Magics):
         others = f"There are: {', '.join(self.chats)}" if self.chats else "Begin one with %%chat."
         raise UsageError(f"There is no conversation {name!r}. {others}")
 
-# %% ../nbs/10_magics.ipynb #278ca8bc
+# %% ../nbs/10_magics.ipynb #53b3414b
 @magics_class
 class ChatMagics(_Conversations):
     "`%%chat` and `%chat`."
@@ -96,7 +96,8 @@ class ChatMagics(_Conversations):
         args = parse_argstring(self.cell, line)
         prompt = cell.strip("\n") if args.raw else _filled(cell.strip("\n"), self.shell.user_ns)
         params,name = dict(map(_param, args.param or ())),_unquoted(args.name) or self.current
-        if args.output and not args.output.isidentifier(): raise UsageError(f"{args.output!r} is no name of a variable.")
+        if args.output and not args.output.isidentifier():
+            raise UsageError(f"{args.output!r} can't be the name of a variable: choose another one, such as reply.")
         try:
             talk = self.named(name, _unquoted(args.model), _unquoted(args.system))
             self.current = name

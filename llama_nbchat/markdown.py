@@ -41,8 +41,9 @@ def _parser(images=False):
     md.block.ruler.before("fence", "math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     return md
 
-# %% ../nbs/04_markdown.ipynb #f9fabc89
-_MATH = re.compile(r"\\\((?P<round>.{1,999}?)\\\)|\\\[(?!\d+\\\])(?P<square>.{1,999}?)\\\]|\$\$(?P<double>[^$]{1,999})\$\$|"
+# %% ../nbs/04_markdown.ipynb #87e258a5
+_MATH = re.compile(r"\\\((?P<round>.{1,999}?)\\\)|\\\[(?!\d+\\\])(?P<square>.{1,999}?)\\\]|"
+    r"\$\$(?P<double>[^$]{1,999})\$\$|"
     r"\$(?!\d[^$]*\s)(?P<single>[^\s$](?:[^$\n]{0,999}[^\s$\\])?)\$(?![\w$])", re.DOTALL)
 
 def _math(state, silent):
@@ -73,11 +74,11 @@ def _math_block(state, begin, end, silent):
     state.line = last + 1
     return True
 
-# %% ../nbs/04_markdown.ipynb #1a0dac9b
+# %% ../nbs/04_markdown.ipynb #1b89bcc0
 _TAGS = re.compile(r"&lt;(br) ?/?&gt;|&lt;(sub|sup|kbd|u|mark|small)&gt;([^<&]*)&lt;/\2&gt;")
 
-_ACTIVE = re.compile(r"\\(href|url|class|style|css|data|html|mml|require|include|input|bbox|unicode|enclose|toggle|\w*tip|"
-    r"action|csname|x?[eg]?def|let|(re)?new|declare)", re.IGNORECASE)
+_ACTIVE = re.compile(r"\\(href|url|class|style|css|data|html|mml|require|include|input|bbox|unicode|enclose|toggle|"
+    r"\w*tip|action|csname|x?[eg]?def|let|(re)?new|declare)", re.IGNORECASE)
 
 def _formula(text, begin, end):
     return f"<code>{_plain(text)}</code>" if _ACTIVE.search(text) else f"&#92;{begin}{_plain(text)}&#92;{end}"
