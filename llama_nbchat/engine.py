@@ -19,7 +19,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -111,15 +111,20 @@ def evaluate(self:Decoder,
 ):
     "Adds tokens to the KV cache, unless it is given up. Raises `GenerationError` if llama.cpp can't."
     self.check()
+    if self.llm._requires_eval is not self._mark:
+        raise GenerationError("Somebody else has used this Llama in the middle of the answer: ask again.",
+            pieces=len(self.tokens))
     if len(tokens) == 1: self._one[0],batch = tokens[0],self._next
     else:
         array = (self.lib.llama_token * len(tokens))(*tokens)   # to be kept while llama.cpp reads it
         batch = self.lib.llama_batch_get_one(array, len(tokens))
-    status = self.lib.llama_decode(self.context, batch)
-    if status == 0: self.tokens.extend(tokens)
-    else: self.trim(len(self.tokens) if self.trimmable else 0)    # what was evaluated of the batch
-    if status in (0, 2): return
-    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status}): load "
+    status = []
+    try: status.extend(map(self.lib.llama_decode, [self.context], [batch]))   # an interrupt finds it done and noted
+    finally:
+        if status == [0]: self.tokens.extend(tokens)
+        elif status: self.trim(len(self.tokens) if self.trimmable else 0)     # what was evaluated of the batch
+    if status[0] in (0, 2): return
+    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status[0]}): load "
         "the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
 @patch
@@ -137,7 +142,8 @@ def _caught(raised):
     "Goes on at each `send`, and adds what is raised meanwhile to a list; gives whether there is anything in it."
     while True:
         try:
-            while True: yield bool(raised)
+            yield bool(raised)
+            while True: yield bool(raised)   # not first in `try`: a signal may be handled on the way back to here
         except GeneratorExit: return
         except BaseException as error: raised.append(error)
 
@@ -146,39 +152,52 @@ def _silence(lib):
     "A log callback that does nothing. It is no Python function, so that no handler runs in it, and is never freed."
     return lib.llama_log_callback("".format)
 
+_heard = []   # the log callback in whose place the silence is, and its data
+
 def _usual_log(lib):
-    "The log callback that is set, and its data; if an interrupt has left silence behind, that of llama-cpp-python."
+    "The log callback that is set, and its data; where it is silent already, that before the silence."
     log,data = lib.llama_log_callback(),ctypes.c_void_p()
     lib.llama_log_get(ctypes.byref(log), ctypes.byref(data))
-    if ctypes.cast(log, ctypes.c_void_p).value != ctypes.cast(_silence(lib), ctypes.c_void_p).value: return log,data
-    from llama_cpp._logger import llama_log_callback
-    return llama_log_callback,None
+    silent = ctypes.cast(log, ctypes.c_void_p).value == ctypes.cast(_silence(lib), ctypes.c_void_p).value
+    if not silent: _heard[:] = [(log, data)]
+    return _heard[0]
 
 @patch
 def let_go(self:Decoder):
     "Makes llama.cpp ask nobody any more whether to give up."
     self.lib.llama_set_abort_callback(self.context, self.lib.ggml_abort_callback(), None)
 
-@contextmanager
-def _giving_up(decoder):
-    "Lets an exception raised by a signal handler, such as `KeyboardInterrupt`, end what llama.cpp is evaluating."
-    lib,raised,done = decoder.lib,[],False
+@patch
+def evaluate_watched(self:Decoder, tokens):
+    "Like `evaluate`; an exception raised by a signal handler, such as `KeyboardInterrupt`, ends it on the way."
+    lib,raised,done = self.lib,[],False
     catching,(log, data) = _caught(raised),_usual_log(lib)
     next(catching)
-    ask = decoder.llm._asked = lib.ggml_abort_callback(catching.send)   # lives as long as what may call it
+    ask = self.llm._asked = lib.ggml_abort_callback(catching.send)   # lives as long as what may call it
     try:
-        lib.llama_log_set(_silence(lib), None)   # giving up is no news
-        lib.llama_set_abort_callback(decoder.context, ask, None)
-        yield
+        lib.llama_log_set(_silence(lib), None)
+        lib.llama_set_abort_callback(self.context, ask, None)
+        self.evaluate(tokens)
     finally:
         while not done:
             try:
-                decoder.let_go()
+                self.let_go()
                 lib.llama_log_set(log, data)
                 done = True
             except BaseException as error: raised.append(error)   # one more: first put everything back
         if catching.gi_frame is None: raised.append(KeyboardInterrupt())   # it came while another one was written down
         if raised: raise raised[0]
+
+# %% ../nbs/03_engine.ipynb #a60e6e75
+@patch
+def begin(self:Decoder):
+    "Finds out whether somebody else has used the model meanwhile; if so, the KV cache is not ours any more."
+    self.check()
+    self.let_go()
+    held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
+    other = held != len(self.tokens) and not (self.trimmable and held > len(self.tokens))
+    if self.llm.n_tokens or other or self.llm._requires_eval is not self._mark: self.trim(0)
+    self.llm.n_tokens,self.llm._requires_eval = 0,self._mark
 
 # %% ../nbs/03_engine.ipynb #ce3fa88b
 @patch
@@ -212,6 +231,7 @@ def sampler(self:Decoder,
 ):              # A function that chooses a token after what was evaluated last
     "How to choose tokens. Raises `ParameterError` for settings that llama.cpp does not take."
     llm,choose,before,filled = self.llm,self.lib.llama_sampler_sample,self.llm._seed,0
+    processors,settings = settings.get("logits_processor") or (),{**settings, "logits_processor": None}
     self._check_grammar(settings.get("grammar"))
     llm._seed,llm._mirostat_mu = seed,ctypes.c_float(2.0 * settings["mirostat_tau"])
     try: chain = llm._init_sampler(**settings)
@@ -219,13 +239,18 @@ def sampler(self:Decoder,
         raise ParameterError(f"The parameters do not fit: {error}", name=None, nearest=None) from error
     finally: llm._seed = before
     def choose_plainly(): return choose(chain.sampler, self.context, -1)
-    def choose_watched():
+    def choose_processed():
         nonlocal filled
-        n = len(self.tokens)
-        llm.input_ids[filled:n],llm.n_tokens,filled = self.tokens[filled:],n,n
-        try: return choose_plainly()
-        finally: llm.n_tokens = 0
-    return choose_watched if settings.get("logits_processor") else choose_plainly
+        n,scores = len(self.tokens),self._scores()
+        llm.input_ids[filled:n],filled = self.tokens[filled:],n
+        for process in processors: scores[:] = process(llm.input_ids[:n], scores)
+        return choose_plainly()
+    return choose_processed if processors else choose_plainly
+
+@patch
+def _scores(self:Decoder):
+    from numpy.ctypeslib import as_array
+    return as_array(self.lib.llama_get_logits_ith(self.context, -1), (self.llm.n_vocab(),))
 
 @patch
 def _check_grammar(self:Decoder, grammar):
@@ -235,16 +260,6 @@ def _check_grammar(self:Decoder, grammar):
     if text and sampler: return self.lib.llama_sampler_free(sampler)
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
-
-# %% ../nbs/03_engine.ipynb #a60e6e75
-@patch
-def begin(self:Decoder):
-    "Finds out whether somebody else has used the model meanwhile; if so, the KV cache is not ours any more."
-    self.check()
-    self.let_go()
-    held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
-    if self.llm.n_tokens or held < len(self.tokens) or self.llm._requires_eval is not self._mark: self.trim(0)
-    self.llm.n_tokens,self.llm._requires_eval = 0,self._mark
 
 # %% ../nbs/03_engine.ipynb #8c1f81bb
 class _Listener:
@@ -316,7 +331,7 @@ class _Transcripts:
         "Remembers an answer and its prompt, as marked texts, and the tokens of both: `whole` characters of the answer."
         self.known.pop((prompt, answer), None)
         self.known[prompt, answer] = whole,tokens
-        if len(self.known) > self.keep: del self.known[next(iter(self.known))]
+        if len(self.known) > self.keep: self.known.pop(next(iter(list(self.known))), None)
 
     def longest(self, text):
         "How many characters of a text are known, and their tokens."
@@ -325,8 +340,9 @@ class _Transcripts:
             end = self._end(text, prompt, answer, whole) if text.startswith(prompt) else 0
             if end and end >= longest: longest,found = end,(prompt, answer)
         if not found: return 0,[]
-        self.known[found] = self.known.pop(found)   # used last: forgotten last
-        return longest,self.known[found][1]
+        entry = self.known.pop(found, None)   # used last: forgotten last; another thread may have it in its hands
+        if entry: self.known[found] = entry
+        return (longest,entry[1]) if entry else (0, [])
 
     def _end(self, text, prompt, answer, whole):
         "Where the known tokens of the answer end in a text that begins with its prompt; 0 if it does not stand there."
@@ -421,6 +437,9 @@ class Engine:
         if not self.handler.__qualname__.startswith("chat_formatter_to_chat_completion_handler"):
             raise ModelTypeError(f"The chat format {chat_format or llm.chat_format!r} does more than write down a "
                 "conversation: only create_chat_completion can use it.", llm=llm)
+        if not isinstance(cache_bytes, (int, float)):
+            raise ParameterError(f"cache_bytes is a number of bytes, not {cache_bytes!r}.", name="cache_bytes",
+                nearest=None)
         self.decoder = Decoder(llm)
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
@@ -469,7 +488,12 @@ def _render(self:Engine, messages, params):
     listener.begun = _mark(begun.removeprefix(listener.opened), self.names)
     return listener
 
-def _is_begun(messages): return bool(messages) and messages[-1]["role"] == "assistant"
+def _is_begun(messages):
+    "Whether the last message is an answer that can be gone on with. Raises `MessageError` if they are no messages."
+    if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) and "role" in m for m in messages):
+        raise MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].',
+            content=messages)
+    return bool(messages) and messages[-1]["role"] == "assistant" and isinstance(messages[-1].get("content"), str)
 
 @patch
 def _tokens(self:Engine, listener):
@@ -523,7 +547,7 @@ def _prefill(self:Engine, tokens):
     while (done := len(decoder.tokens)) < len(tokens):
         piece = tokens[done:min([done + size, *(stop for stop in stops if stop > done)])]
         start = time.perf_counter()
-        with _giving_up(decoder): decoder.evaluate(piece)
+        decoder.evaluate_watched(piece)
         seconds = time.perf_counter() - start
         if len(decoder.tokens) == len(tokens) - 1 and not decoder.trimmable: self._put_aside()
         size = min(decoder.n_batch, max(_FIRST_PIECE, int(len(piece) * _SECONDS / seconds) // 64 * 64))
@@ -544,7 +568,7 @@ def _decode(self:Engine, writer, choose, most, usage):
         if writer.stopped: return "stop"
         if len(writer.tokens) >= most: return "length"
         start = time.perf_counter()
-        with _giving_up(decoder) if slow else nullcontext(): evaluate([token])
+        (decoder.evaluate_watched if slow else evaluate)([token])
         slow = time.perf_counter() - start > _SLOW and decoder.trimmable   # giving up would cost the whole cache
 
 # %% ../nbs/03_engine.ipynb #9ca3dc7e
@@ -609,21 +633,25 @@ def _check_numbers(self:Engine, params):
         if isinstance(default, bool) or not isinstance(default, (int, float)): continue
         if not isinstance(value, type(default)) and not (isinstance(default, float) and isinstance(value, int)):
             raise ParameterError(f"{name} is a number, such as {default}, not {value!r}.", name=name, nearest=None)
-    for token in params.get("logit_bias") or ():
-        if str(token).isdecimal() and int(token) < self.llm.n_vocab(): continue
-        raise ParameterError(f"logit_bias names tokens by number, from 0 to {self.llm.n_vocab() - 1:,}, not "
-            f"{token!r}.", name="logit_bias", nearest=None)
+    bias,last = params.get("logit_bias") or {},self.llm.n_vocab() - 1
+    numbers = isinstance(bias, Mapping) and all(isinstance(value, (int, float)) for value in bias.values())
+    if not numbers or any(not str(token).isdecimal() or int(token) > last for token in bias):
+        raise ParameterError(f"logit_bias is a dict from a token's number, 0 to {last:,}, to what is added to its score, "
+            f"not {bias!r}.", name="logit_bias", nearest=None)
+    processors = params.get("logits_processor") or []
+    if not isinstance(processors, list) or not all(map(callable, processors)):
+        raise ParameterError(f"logits_processor is a list of functions of tokens and scores, not {processors!r}.",
+            name="logits_processor", nearest=None)
 
 @patch
 def _sampling(self:Engine, settings):
     "The settings by the names that the samplers have; a bias becomes a processor, as in llama-cpp-python."
     settings["temp"] = settings.pop("temperature")
     if bias := settings.pop("logit_bias", None):
-        from llama_cpp import LogitsProcessorList
         def add(tokens, scores):
             for token,score in bias.items(): scores[int(token)] += score
             return scores
-        settings["logits_processor"] = LogitsProcessorList([*(settings["logits_processor"] or []), add])
+        settings["logits_processor"] = [*(settings["logits_processor"] or []), add]
     known = inspect.signature(self.llm._init_sampler).parameters
     return {name: value for name, value in settings.items() if name in known}
 
@@ -659,12 +687,15 @@ def _save(self:Engine, path):
     if not tokens: raise StateError("There is nothing to save yet: ask something first.", path=str(path))
     known = [(*texts, n, t) for texts, (n, t) in self.transcripts.known.items() if _common(t, tokens) >= len(t) - 1]
     about = json.dumps(dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=known)).encode()
-    beside,content = path.with_name(path.name + ".part"),about + b"\n" + state
+    beside,content = path.parent/(path.name + ".part"),about + b"\n" + state
     try:
         beside.write_bytes(_STATE + str(zlib.crc32(content)).encode() + b"\n" + content)
         os.replace(beside, path)
-    except OSError as error:
-        raise StateError(f"{str(path)!r} can't be written: {error.strerror}.", path=str(path)) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise StateError(f"{str(path)!r} can't be written: {why}.", path=str(path)) from error
+    finally:
+        with suppress(OSError, ValueError): beside.unlink(missing_ok=True)
 
 # %% ../nbs/03_engine.ipynb #b2c6b233
 @patch

@@ -1,5 +1,6 @@
 "The engine on models of random weights: each vocabulary, each style of template, and models that can't forget."
 import contextlib
+import ctypes
 import io
 import json
 import os
@@ -17,7 +18,8 @@ import pytest
 from llama_cpp import Llama, LlamaGrammar
 
 from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
-from llama_nbchat import Chat, ChatError, Engine, MessageError, ModelTypeError, ParameterError, load
+from llama_nbchat import Chat, ChatError, Engine, GenerationError, MessageError, ModelTypeError, ParameterError, StateError, load
+from llama_nbchat import engine as engine_module
 from tests.test_package import package
 
 QUESTIONS = ["What is Mars?", "and  Venus ?", "Tell me more;\nmuch more", "é and 漢字 🙂", "x" * 40, "(no)", "1 2 3", "Why?", "how", "end"]
@@ -379,6 +381,91 @@ def test_giving_up_where_nothing_can_be_trimmed(tmp_path, monkeypatch, make, set
         fresh = opened()
         fresh.transcripts = engine.transcripts
         assert ask(engine, second)[0] == ask(fresh, second)[0], moment
+
+
+@pytest.mark.parametrize("make", (make_recurrent, make_hybrid))
+def test_a_stop_while_writing_keeps_the_cache(tmp_path, make):
+    "Signals at random moments: a token that was evaluated counts, and the next turn evaluates what is new."
+    engine, rng, stops = load(make(tmp_path/"model.gguf"), n_ctx=2048, n_threads=1, n_threads_batch=1), random.Random(0), 0
+    decoder, kept = engine.decoder, 0
+    for n in range(12):
+        first, text = [said(f"{n} " + "Name the planets, please. " * 10)], ""
+        stream = engine.stream(first, temperature=0, max_tokens=400)
+        while not text: text += next(stream).text
+        timer = threading.Timer(0.003 + rng.random() * 0.03, os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            timer.start()
+            for delta in stream: text += delta.text
+            timer.join()
+            time.sleep(1)    # the signal may come here
+        except KeyboardInterrupt: stops += 1
+        stream.close()
+        assert decoder.lib.llama_memory_seq_pos_max(decoder.memory, 0) + 1 == len(decoder.tokens)
+        usage = ask(engine, [*first, said(text, "assistant"), said("Go on")], max_tokens=1)[1].usage
+        assert usage.cached_tokens > 150    # at least the first prompt, which was put aside
+        kept += usage.evaluated_tokens < 40 # the answer as well, but where this loop itself has lost its last piece
+    assert stops > 8 and kept > 8
+
+
+def test_a_storm_of_signals_leaves_nothing_behind():
+    "Wherever a signal comes, afterwards nobody is asked whether to give up, and the log is the usual one."
+    decoder, rng, came = load(n_ctx=256).decoder, random.Random(0), 0
+    decoder.begin()
+    usual_log = engine_module._usual_log(decoder.lib)[0]
+    def alarm(*_): raise TimeoutError
+    before = signal.signal(signal.SIGALRM, alarm)
+    try:
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            error = None
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + rng.random() * 2e-4)
+                for _ in range(50): decoder.evaluate_watched([1]), decoder.trim(0)
+                time.sleep(.01)
+            except TimeoutError as caught: error = caught    # kept, with its frames, as a notebook keeps the last one
+            log = llama_cpp.llama_log_callback()
+            llama_cpp.llama_log_get(ctypes.byref(log), ctypes.byref(ctypes.c_void_p()))
+            assert ctypes.cast(log, ctypes.c_void_p).value == ctypes.cast(usual_log, ctypes.c_void_p).value
+            came += error is not None
+            held = decoder.lib.llama_memory_seq_pos_max(decoder.memory, 0) + 1
+            assert held == len(decoder.tokens) or not decoder.tokens
+            decoder.trim(0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert came > 50
+
+
+def test_what_a_processor_raises_gets_out():
+    engine = load()
+    def broken(tokens, scores): raise ZeroDivisionError("broken")
+    with pytest.raises(ZeroDivisionError): ask(engine, [said("Hello")], logits_processor=[broken])
+    assert ask(engine, [said("Hello")])[0] == ask(load(), [said("Hello")])[0]
+
+
+def test_an_answer_that_somebody_else_disturbs_ends():
+    engine = load()
+    stream = engine.stream([said("Name the planets")], temperature=0)
+    while not next(stream).text: pass
+    engine.llm.create_completion("Something else", max_tokens=2)
+    with pytest.raises(GenerationError, match="in the middle of the answer"): list(stream)
+    assert ask(engine, [said("Hello")])[0] == ask(load(), [said("Hello")])[0]
+
+
+@pytest.mark.parametrize("messages", (None, "Hello", ["Hello"], [None], [{"content": "x"}]))
+def test_what_are_no_messages(messages):
+    with pytest.raises(MessageError, match="list of dicts"): ask(load(), messages)
+    with pytest.raises(MessageError, match="list of dicts"): load().count(messages)
+
+
+def test_a_state_that_cannot_be_written(tmp_path):
+    "Says so, and leaves nothing behind."
+    engine = load()
+    ask(engine, [said("Hello")])
+    (tmp_path/"folder").mkdir()
+    for path in (tmp_path/"folder", tmp_path/"none"/"state", "", "a\0b"):
+        with pytest.raises(StateError, match="can't be written"): engine.save_state(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_an_answer_that_was_cut_goes_on(model):
