@@ -30,7 +30,7 @@ def safe_text(
     return re.sub("&#(36|92);", r"<span>\g<0></span>", _plain(text))
 
 # %% ../nbs/04_markdown.ipynb #b028ebf7
-_LINK = re.compile(r"(https?://|mailto:)[^\s]+$", re.IGNORECASE)   # where a link may lead
+_LINK = re.compile(r"(https?://(?=[\w\[])|mailto:)[^\s]+$", re.IGNORECASE)   # where a link may lead
 
 @cache
 def _parser(images=False):
@@ -83,8 +83,13 @@ _ACTIVE = re.compile(r"\\(href|url|class|style|css|data|html|mml|require|include
 def _formula(text, begin, end):
     return f"<code>{_plain(text)}</code>" if _ACTIVE.search(text) else f"&#92;{begin}{_plain(text)}&#92;{end}"
 
+def _attributes(html): return html.replace("\\", "&#92;").replace("$", "&#36;")   # for who looks for formulas anywhere
+
 class _Renderer(RendererHTML):
     "Tokens to HTML."
+    @staticmethod
+    def renderAttrs(token): return _attributes(RendererHTML.renderAttrs(token))
+
     def text(self, tokens, n, options, env):
         def tag(found): return f"<{found[1]}>" if found[1] else f"<{found[2]}>{found[3]}</{found[2]}>"
         return _TAGS.sub(tag, safe_text(tokens[n].content))
@@ -102,8 +107,8 @@ class _Renderer(RendererHTML):
 
     def image(self, tokens, n, options, env):
         url,words = escape(tokens[n].attrs["src"]),tokens[n].content or tokens[n].attrs["src"]
-        if options["images"]: return f'<img src="{url}" alt="{escape(words)}">'
-        return f'<a href="{url}">Image: {safe_text(words)}</a>'
+        if options["images"]: return _attributes(f'<img src="{url}" alt="{escape(words)}">')
+        return _attributes(f'<a href="{url}">') + f'Image: {safe_text(words)}</a>'
 
 # %% ../nbs/04_markdown.ipynb #2714cdc0
 def safe_html(
@@ -115,7 +120,7 @@ def safe_html(
 
 # %% ../nbs/04_markdown.ipynb #9f24b0da
 _DANGER = re.compile(r"[<&\\$]|\]\(|\]:|!\[|```|~~~|^\s*$")   # in a block that is not left alone
-_EMPTY = re.compile(r"\n(?=[ \t]*\n)")                         # the end of the line before an empty one
+_EMPTY = re.compile(r"\n(?=[^\S\n]*\n)")                      # the end of the line before an empty one
 
 def safe_markdown(
     text:str,           # Markdown, from anybody

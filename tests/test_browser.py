@@ -87,6 +87,10 @@ $\\href{javascript:pwned(1)}{x}$
 <br onclick=pwned(1)>
 @@0@@ $x$ @@1@@ <script>pwned(1)</script>
 \\begin{x}<script>pwned(1)</script>\\end{x}
+[a](http://evil.example "$") onmouseover=pwned(1) [b](http://evil.example "$")
+[a](http://evil.example/$) onmouseover=pwned(1) [b](http://evil.example/$)
+[a](http://evil.example "\\\\begin{a}") autofocus onfocus=pwned(1) [b](http://evil.example "\\\\end{a}")
+[click](http://:/../lab/tree/evil)
 """.strip().splitlines()
 
 DANGEROUS = ("script, iframe, object, embed, form, base, meta, link, style, svg, math, video, audio, input, select, marquee, img, "
