@@ -241,6 +241,8 @@ class _Interrupts:
     def __exit__(self, *error):
         self.armed = False
         if self.usual is not None: signal.signal(signal.SIGINT, self.usual)
+        around = getattr(self.usual, "__self__", None)   # a turn that asks within another one: both are stopped
+        if self.pressed and isinstance(around, _Interrupts): around.pressed = True
 
 @contextmanager
 def _uninterrupted():
@@ -282,8 +284,9 @@ def _draft(self:Chat, reply, params):
     room = min(most if isinstance(most, int) and most > 0 else limit, limit // 4) if limit else 0
     last = self.last
     before = last.left_out if last else 0
-    reply._draft,reply.left_out = fit(draft, self.model.count, limit, self.overflow, room, before)
-    return reply._draft
+    sent,reply.left_out = fit(draft, self.model.count, limit, self.overflow, room, before)
+    reply._draft = None if sent is draft else sent   # what is not simply the conversation, to go on with
+    return sent
 
 @patch
 def _window(self:Chat):
@@ -299,7 +302,6 @@ def _commit(self:Chat, reply, at):
         if at is None: reply._begin = len(self.messages)
         self.messages.append_turn(reply.prompt, reply.text, at=at)
         earlier = [other for other in self._replies if other._begin < reply._begin]
-        for other in earlier[-1:]: other._draft = None   # only the last one can be gone on with
         self._replies,reply._open = [*earlier, reply],False
 
 # %% ../nbs/08_chat.ipynb #3771a522

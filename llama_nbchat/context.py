@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import ContextOverflowError, MessageError
+from .messages import ChatMessages
 
 # %% ../nbs/07_context.ipynb #7585a4ff
 __all__ = ["Context", "fit"]
@@ -52,7 +53,7 @@ def fit(
     "The messages that a model gets. Raises `ContextOverflowError` if the newest prompt alone does not fit."
     tokens = count(messages) if limit else 0
     if not limit or tokens + room <= limit: return messages,0
-    if callable(overflow): return _decided(overflow(messages, limit - room), messages[-1], count, limit),0
+    if callable(overflow): return _decided(overflow, messages, count, limit, room),0
     if overflow == "error": _refuse(f"The conversation and {room:,} tokens for the answer take", tokens + room, limit)
     begin = int(bool(messages) and messages[0]["role"] == "system")
     turns = [n for n, message in enumerate(messages) if message["role"] == "user"] or [begin]
@@ -66,9 +67,12 @@ def _refuse(what, tokens, limit):
     raise ContextOverflowError(f"{what} {tokens:,} tokens, {tokens - limit:,} more than the context window holds "
         f"({limit:,}). Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
 
-def _decided(messages, newest, count, limit):
-    messages = list(messages)
-    if messages[-1:] != [newest]:
-        raise MessageError("The overflow function must keep the newest prompt as the last message.", content=None)
-    if (tokens := count(messages)) >= limit: _refuse("What the overflow function returned takes", tokens, limit)
-    return messages
+def _decided(decide, messages, count, limit, room):
+    decided = decide([dict(message) for message in messages], limit - room)
+    if not isinstance(decided, (list, tuple)):
+        raise MessageError(f"The overflow function must return a list of messages, not {decided!r}.", content=decided)
+    decided = ChatMessages.from_messages(decided).get_messages()
+    if decided[-1:] != messages[-1:]:
+        raise MessageError("The overflow function must keep the newest prompt as the last message.", content=decided)
+    if (tokens := count(decided)) >= limit: _refuse("What the overflow function returned takes", tokens, limit)
+    return decided

@@ -10,6 +10,7 @@ __all__ = ['ChatMagics', 'load_ipython_extension']
 # %% ../nbs/10_magics.ipynb #1bf3b78c
 import ast
 import re
+from keyword import iskeyword
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
@@ -82,7 +83,7 @@ class _Conversations(Magics):
 @magics_class
 class ChatMagics(_Conversations):
     "`%%chat` and `%chat`."
-    @magic_arguments()
+    @magic_arguments("%%chat")
     @argument("-n", "--name", help="The name of the conversation; from now on the current one.")
     @argument("-m", "--model", help="For a new conversation: a variable, or the path of a .gguf file.")
     @argument("-s", "--system", help="For a new conversation: the system message, in quotes.")
@@ -96,7 +97,7 @@ class ChatMagics(_Conversations):
         args = parse_argstring(self.cell, line)
         prompt = cell.strip("\n") if args.raw else _filled(cell.strip("\n"), self.shell.user_ns)
         params,name = dict(map(_param, args.param or ())),_unquoted(args.name) or self.current
-        if args.output and not args.output.isidentifier():
+        if args.output and (not args.output.isidentifier() or iskeyword(args.output)):
             raise UsageError(f"{args.output!r} can't be the name of a variable: choose another one, such as reply.")
         try:
             talk = self.named(name, _unquoted(args.model), _unquoted(args.system))
@@ -105,7 +106,7 @@ class ChatMagics(_Conversations):
         except ChatError as error: raise UsageError(str(error)) from error
         if args.output: self.shell.user_ns[args.output] = reply
 
-    @magic_arguments()
+    @magic_arguments("%chat")
     @argument("name", nargs="?", help="The conversation to show; from now on the current one.")
     @argument("-l", "--list", action="store_true", help="List the conversations.")
     @argument("--reset", action="store_true", help="Forget the conversation.")

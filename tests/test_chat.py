@@ -1,7 +1,9 @@
 "Odd orders of things: the conversation stays what it is."
+import signal
+
 import pytest
 
-from llama_nbchat import Chat, ChatError, ContextOverflowError, GenerationError, MessageTypeError, ScriptedModel
+from llama_nbchat import Chat, ChatError, ContextOverflowError, GenerationError, MessageTypeError, ScriptedModel, load
 from llama_nbchat.context import fit
 from llama_nbchat.display import NotebookScreen
 
@@ -112,6 +114,33 @@ def test_an_overflow_function_that_fails():
     model.n_ctx = 4
     with pytest.raises(ZeroDivisionError): Chat(model, overflow=lambda messages, limit: 1 / 0).prompt("a b c d e")
     with pytest.raises(ContextOverflowError): Chat(model, max_tokens=-1).prompt("a b c d e")
+
+
+def test_an_answer_goes_on_after_a_later_turn_was_taken_back():
+    "It is sent what it was sent when turns had been left out."
+    chat = Chat(load(n_ctx=160), temperature=0)
+    for prompt in ("Name the planets in the solar system", "Sort the list by mass"): chat.prompt(prompt)
+    reply = chat.prompt("Name the planets in the solar system", max_tokens=9)
+    assert reply.left_out == 2 and reply.finish_reason == "length"
+    begun = reply.text
+    chat.prompt("Who has the most moons?", max_tokens=3)
+    chat.undo()
+    assert chat.resume() is reply and reply.text.startswith(begun) and reply.text.endswith("8. Neptune")
+
+
+def test_a_stop_within_an_overflow_function_stops_the_turn():
+    def pieces():
+        yield "Once "
+        signal.raise_signal(signal.SIGINT)
+        yield "more"
+    inner = Chat(ScriptedModel(pieces()))
+    def decide(messages, limit): return [*messages[:1], {"role": "assistant", "content": inner.prompt("Sum up").text}, messages[-1]]
+    chat = Chat(load(n_ctx=160), temperature=0, overflow=decide)
+    for prompt in ("Name the planets in the solar system", "Sort the list by mass"): chat.prompt(prompt)
+    before = len(chat.messages)
+    reply = chat.prompt("Name the planets in the solar system")
+    assert inner.last.interrupted and (reply.interrupted and len(reply.text) < 20 or len(chat.messages) == before)
+    assert not chat.prompt("Thanks").interrupted
 
 
 def test_a_long_prefill_leaves_something_for_the_text(monkeypatch):
