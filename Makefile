@@ -1,14 +1,15 @@
-# demo, test, bench, lab: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler and make.
+# demo, test, docs, bench, lab: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE_FILES := setup.py settings.ini pyproject.toml
 
-.PHONY: demo test bench lab outputs clean help
+.PHONY: demo test docs bench lab outputs clean help
 
 help:
 	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
 	@echo "make test     all tests"
+	@echo "make docs     the documentation site, in _docs/"
 	@echo "make bench    the speed of the chat, against llama.cpp itself (about fifteen minutes, and 1 GB of disk)"
 	@echo "make lab      the notebooks in JupyterLab"
 	@echo "make outputs  runs the notebooks again and stores their outputs (for contributors)"
@@ -21,6 +22,9 @@ demo: $(VENV)/.package
 test: $(VENV)/.dev
 	$(BIN)/nbdev-test
 	$(BIN)/python -m pytest -q
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

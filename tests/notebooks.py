@@ -1,6 +1,7 @@
 """Runs the notebooks in a real Jupyter kernel, as a reader does, and makes README.md from the index.
 
 `python -m tests.notebooks [name ...]` stores the outputs, and writes README.md; the tests check that doing so changes nothing.
+What was measured is kept if all notebooks are run, and stored anew for those that are named.
 """
 import re
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbdev.clean import clean_nb
+
+from docs.pages import readme
 
 root = Path(__file__).parent.parent
 nbs = root/"nbs"
@@ -52,32 +55,18 @@ def outputs(notebook):
             for cell in notebook["cells"] if cell["cell_type"] == "code" and not measured.search(cell["source"])]
 
 
-def readme(notebook):
-    "README.md: the text of the index, its code, and the outputs as the reader of a notebook sees them."
-    text = "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
-    text = re.sub(r"\]\((?![a-z]+:|#|\.\./)", f"]({nbs.name}/", text)   # links, seen from one folder further up
-    return text.replace("](../", "](")
-
-
-def _parts(cell):
-    source = cell["source"]
-    if cell["cell_type"] == "markdown": return [source]
-    if re.search(r"^#\|\s*hide\b", source, re.MULTILINE): return []
-    return [f"```python\n{source}\n```", *map(_shown, cell["outputs"])]
-
-
-def _shown(output):
-    data = output.get("data", {})
-    if "text/markdown" in data:
-        text = re.sub(r"^<span [^>]*>\n*|\n*</span>$", "", "".join(data["text/markdown"]))
-        return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
-    return f"```\n{''.join(data.get('text/plain') or output.get('text', '')).rstrip()}\n```"
+def keep_measured(stored, notebook):
+    "Gives cells that measure something the outputs they had, if they are as they were."
+    before = {cell.source: cell.outputs for cell in stored.cells if cell.cell_type == "code" and measured.search(cell.source)}
+    for cell in notebook.cells:
+        if before.get(cell.source): cell.outputs = before[cell.source]
 
 
 def main(names):
     for path in paths():
         if names and path.stem not in names: continue
-        notebook = run(path)
+        stored, notebook = nbformat.read(path, as_version=4), run(path)
+        if not names: keep_measured(stored, notebook)
         nbformat.write(notebook, path)
         if path == nbs/"index.ipynb": (root/"README.md").write_text(readme(notebook), encoding="utf-8")
         print(path.relative_to(root))

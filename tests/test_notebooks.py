@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.notebooks import nbs, outputs, paths, readme, root, run
+from docs.pages import readme
+from tests.notebooks import nbs, outputs, paths, root, run
 
 
 @pytest.fixture(scope="module")

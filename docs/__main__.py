@@ -1,0 +1,61 @@
+"""Makes the site: `python -m docs` builds `_docs/` from the notebooks, and README.md from the index.
+
+nbdev processes the notebooks (documentation of symbols, directives, links), nbconvert makes Markdown of them, and Zensical
+makes the pages. The order of the pages stands in `nbs/sidebar.yml`, for this site as for that of nbdev and Quarto.
+"""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbdev.serve import proc_nbs
+
+from docs.pages import Pages, readme
+
+root = Path(__file__).parent.parent
+site = root/"_docs"
+
+
+def order():
+    "The sections of the site and the notebooks in each, from `nbs/sidebar.yml`."
+    contents = yaml.safe_load((root/"nbs"/"sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
+    return {(part["section"] if isinstance(part, dict) else ""): part["contents"] if isinstance(part, dict) else [part]
+        for part in contents}
+
+
+def settings(pages, folder):
+    "The settings of Zensical: those of `mkdocs.yml`, and where the pages are."
+    told = yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))
+    told["nav"] = [{section: entries} if section else entries[0] for section, entries in pages.contents().items()]
+    return {**told, "docs_dir": "pages", "site_dir": "site"}
+
+
+def build(folder):
+    "Builds the site within a folder, strictly: a link or an anchor that leads nowhere is an error."
+    pages = Pages(proc_nbs(force=True), order(), root)
+    pages.write(folder/"pages")
+    shutil.copy(Path(__file__).with_name("style.css"), folder/"pages")
+    (folder/"mkdocs.yml").write_text(yaml.safe_dump(settings(pages, folder), sort_keys=False), encoding="utf-8")
+    command = [Path(sys.executable).parent/"zensical", "build", "--clean", "--strict", "--config-file", folder/"mkdocs.yml"]
+    if subprocess.run(command, env={**os.environ, "NO_COLOR": "1"}).returncode:
+        raise SystemExit("The site was not built: see above. The pages that Zensical got are in _proc/site/pages/.")
+    pages.write_markdown(folder/"site")
+    return folder/"site"
+
+
+def main():
+    index = nbformat.read(root/"nbs"/"index.ipynb", as_version=4)
+    (root/"README.md").write_text(readme(index), encoding="utf-8")
+    folder = root/"_proc"/"site"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    built = build(folder)
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.move(built, site)
+    print(f"The site is in {site.name}/: open {site.name}/index.html")
+
+
+if __name__ == "__main__": main()

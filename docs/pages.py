@@ -1,0 +1,198 @@
+"From notebooks to Markdown: the pages of the site, and README.md."
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+
+import nbformat
+import yaml
+from markdown_it import MarkdownIt
+from nbconvert.exporters import MarkdownExporter
+
+host = "https://llama-nbchat.github.io/llama_nbchat/"             # where nbdev's links to symbols lead
+source = "https://github.com/llama-nbchat/llama_nbchat/blob/main/"  # where the files are that are no pages
+
+TEMPLATE = """
+{%- extends 'markdown/index.md.j2' -%}
+{%- block input -%}
+{%- set code = cell.source | without_directives -%}
+{%- if cell.source | has('echo: *false') or not code -%}
+{%- elif cell.source | has('code-fold') %}
+<details class="source"{{ '' if cell.source | has('code-fold: *true') else ' open' }} markdown="1"><summary>Source</summary>
+{{ code | anchors }}
+
+```python
+{{ code }}
+```
+
+</details>
+{% else %}
+```python
+{{ code }}
+```
+{% endif -%}
+{%- endblock input -%}
+{%- block stream %}{{ output.text | as_text }}{% endblock stream -%}
+{%- block error %}{{ super() }}{% endblock error -%}
+{%- block data_text %}{{ output.data['text/plain'] | as_text }}{% endblock data_text -%}
+{%- block data_html %}{{ output.data['text/html'] | as_output }}{% endblock data_html -%}
+{%- block data_svg %}{{ output.data['image/svg+xml'] | as_output }}{% endblock data_svg -%}
+{%- block data_png %}{{ output.data['image/png'] | as_image }}{% endblock data_png -%}
+{%- block data_markdown -%}
+{%- if cell.source | has('output: *asis') %}
+{{ output.data['text/markdown'] | as_documentation }}
+{% else %}{{ output.data['text/markdown'] | to_html | as_output }}{% endif -%}
+{%- endblock data_markdown -%}
+"""
+
+
+def has(code, directive): return bool(re.search(rf"^#\| *{directive}", code, re.MULTILINE))
+
+
+def without_directives(code): return re.sub(r"^#\|.*\n?", "", code, flags=re.MULTILINE).strip("\n")
+
+
+def anchors(code):
+    "Where links to what `show_doc` does not name lead: private names, and the methods within a class."
+    names = []
+    for node in ast.parse(code).body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
+        owner = node.args.args[0].annotation if any("patch" in ast.unparse(d) for d in node.decorator_list) else None
+        name = f"{owner.id}.{node.name}" if owner else node.name
+        if node.name.startswith("_") and not node.name.startswith("__"): names.append(name)
+        within = node.body if isinstance(node, ast.ClassDef) else ()
+        names += [f"{name}.{method.name}" for method in within if isinstance(method, ast.FunctionDef)]
+    return " ".join(f'<a id="{name.lower()}"></a>' for name in names)
+
+
+def as_output(html): return f'\n<div class="output">\n{html.strip()}\n</div>\n' if html.strip() else ""
+
+
+def as_text(text):
+    "A text as it is, between fences that it can't close."
+    fence = max(["```", *(run + "`" for run in re.findall("`{3,}", text))], key=len)
+    return f"\n{fence} {{ .text .output }}\n{text.rstrip()}\n{fence}\n" if text.strip() else ""
+
+
+def as_image(data): return as_output(f'<img alt="plot" src="data:image/png;base64,{data.strip()}">')
+
+
+def to_html(text): return MarkdownIt("commonmark").enable("table").render(text or "")   # emptied outputs have none
+
+
+def as_documentation(text):
+    "What `show_doc` says of a symbol, with the anchor that links to it expect."
+    def heading(found):
+        name = found[2].replace("\\", "")
+        attributes = f"{{ #{name.lower()} .symbol }}" if "__" not in name else ""   # which Markdown would take for bold
+        return f"{found[1]} `{name}` {attributes}"
+    text = re.sub(r"^---\n+", "", text).replace("__main__.", "")
+    return re.sub(r"^(#+) (\S+)$", heading, text, count=1, flags=re.MULTILINE)
+
+
+def exporter():
+    filters = dict(has=has, anchors=anchors, without_directives=without_directives, as_output=as_output, as_text=as_text, as_image=as_image,
+        to_html=to_html, as_documentation=as_documentation)
+    return MarkdownExporter(raw_template=TEMPLATE, filters=filters)
+
+
+@dataclass
+class Page:
+    "A page of the site: where it comes from, where it goes (both relative), its title, subtitle and text."
+    notebook: str
+    name: str
+    title: str
+    description: str
+    text: str
+
+    @classmethod
+    def read(cls, path, notebook):
+        "From a notebook that nbdev has processed: its first cell tells what the page is."
+        nb = nbformat.read(path, as_version=4)
+        told = yaml.safe_load(nb.cells.pop(0).source.strip().strip("-"))
+        for cell in nb.cells:   # notes of nbdev's to itself
+            cell.pop("has_sd", None)
+            cell.metadata.pop("execution", None)
+        name = PurePosixPath(notebook).with_name(told["output-file"]).with_suffix(".md")
+        return cls(notebook, str(name), told["title"], told.get("description", ""), exporter().from_notebook_node(nb)[0])
+
+
+class Pages:
+    "All pages of the site, with links that lead from one to the other."
+    def __init__(self, processed, order, root):
+        self.root,self.order,self.pages = root,order,{}
+        for notebook in sum(order.values(), []): self.pages[notebook] = Page.read(processed/notebook, notebook)
+        found = {p.relative_to(processed).as_posix() for p in processed.rglob("*.ipynb")}
+        if missing := found - self.pages.keys(): raise SystemExit(f"nbs/sidebar.yml does not name {', '.join(missing)}")
+
+    def contents(self):
+        "For each section what Zensical's `nav` wants."
+        return {section: [{self.pages[notebook].title: self.pages[notebook].name} for notebook in notebooks]
+            for section, notebooks in self.order.items()}
+
+    def link(self, target, page):
+        "Where a link of a page leads: to another page, a file of the repository, or elsewhere."
+        place,_,anchor = target.partition("#")
+        anchor = f"#{anchor}" if anchor else ""
+        if place.startswith(host): wanted = (place.removeprefix(host) or "index.html").removesuffix(".html") + ".md"
+        elif not place or re.match(r"[a-z]+:", place): return target
+        else:
+            path = normpath(PurePosixPath("nbs", page.notebook).parent/place)
+            notebook = path.removeprefix("nbs/")
+            if notebook not in self.pages: return f"{source}{path}{anchor}"
+            wanted = self.pages[notebook].name
+        return relpath(wanted, PurePosixPath(page.name).parent) + anchor
+
+    def linked(self, page):
+        "The text of a page with its links."
+        def change(text):
+            text = re.sub(r"^(#+ .*)$", lambda m: re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", m[0]), text, flags=re.MULTILINE)
+            text = re.sub(r"\[([^][]*)\[(`[^`]+`)\]\([^)]*\)([^][]*)\]\(", r"[\1\2\3](", text)   # a link within a link
+            return re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({self.link(m[1], page)})", text)
+        parts = re.split(r"^(`{3,}[\s\S]*?^`{3,}$)", page.text, flags=re.MULTILINE)
+        return "".join(part if n%2 else change(part) for n,part in enumerate(parts))
+
+    def write(self, folder):
+        "Writes the pages for Zensical."
+        for page in self.pages.values():
+            path = folder/page.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            head = yaml.safe_dump({"title": page.title, "description": page.description}, allow_unicode=True)
+            path.write_text(f"---\n{head}---\n\n# {page.title}\n\n*{page.description}*{{ .subtitle }}\n\n{self.linked(page)}", encoding="utf-8")
+
+    def write_markdown(self, folder):
+        "Writes each page as Markdown beside its HTML, and `llms.txt`, which lists them."
+        index = self.pages["index.ipynb"]
+        lines = [f"# {index.title}", f"> {index.description}"]
+        for section, notebooks in self.order.items():
+            if section: lines.append(f"## {section}")
+            items = []
+            for page in (self.pages[notebook] for notebook in notebooks):
+                name = PurePosixPath(page.name).with_suffix(".html.md")
+                (folder/name).write_text(f"# {page.title}\n\n> {page.description}\n\n{page.text}", encoding="utf-8")
+                items.append(f"- [{page.title}]({host}{name}): {page.description}")
+            lines.append("\n".join(items))
+        (folder/"llms.txt").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+
+
+def readme(notebook):
+    "README.md: the text of the index, its code, and the outputs as the reader of a notebook sees them."
+    text = "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
+    text = re.sub(r"\]\((?![a-z]+:|#|\.\./)", "](nbs/", text)   # links, seen from one folder further up
+    return text.replace("](../", "](")
+
+
+def _parts(cell):
+    code = cell["source"]
+    if cell["cell_type"] == "markdown": return [code]
+    if has(code, "hide"): return []
+    return [f"```python\n{code}\n```", *map(_shown, cell["outputs"])]
+
+
+def _shown(output):
+    data = output.get("data", {})
+    if "text/markdown" in data:
+        text = re.sub(r"^<span [^>]*>\n*|\n*</span>$", "", "".join(data["text/markdown"]))
+        return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+    return f"```\n{''.join(data.get('text/plain') or output.get('text', '')).rstrip()}\n```"

@@ -1,0 +1,103 @@
+"The documentation site: it is built, strictly, and each of its pages works in a browser, offline."
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+from functools import partial
+
+import pytest
+import yaml
+
+from docs.__main__ import order, site
+from tests.notebooks import paths, root
+from tests.test_browser import browser  # noqa: F401 (a fixture)
+
+
+@pytest.fixture(scope="module")
+def address():
+    "The site, built and served on the loopback interface."
+    built = subprocess.run([sys.executable, "-m", "docs"], cwd=root, capture_output=True, text=True)
+    assert not built.returncode, built.stdout + built.stderr
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_): pass
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def page(browser):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("request", lambda request: page.problems.append(request.url) if "//127.0.0.1:" not in request.url and not request.url.startswith(("data:", "blob:")) else None)
+    page.on("response", lambda response: page.problems.append(response.url) if response.status >= 400 else None)
+    yield page
+    page.close()
+
+
+def html_pages(): return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html") if path.name != "404.html")
+
+
+def test_every_notebook_is_in_the_order():
+    named = sum(order().values(), [])
+    assert sorted(named) == sorted(path.relative_to(root/"nbs").as_posix() for path in paths()) and len(set(named)) == len(named)
+
+
+def test_every_page_opens(address, page):
+    "No error, nothing from another host, a title, and nothing that is wider than the page, also on a phone."
+    names = html_pages()
+    assert len(names) == len(paths())
+    for width in (1400, 400):
+        page.set_viewport_size({"width": width, "height": 1000})
+        for name in names:
+            page.goto(f"{address}/{name}")
+            assert page.locator("article h1").count() == 1, name
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+            shown = page.locator("article").inner_text()
+            assert "{ #" not in shown and "{: " not in shown, name
+            assert not [text for text in page.locator("article p:not(.output p)").all_inner_texts() if "](" in text], name
+            if folder := os.environ.get("SCREENSHOTS"): page.screenshot(path=f"{folder}/{name.replace('/', '_')}_{width}.png")
+    assert page.problems == []
+
+
+def test_search_finds_symbols_and_prose(address, page):
+    for words, wanted in (("Chat.retry", "chat.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_model.html")):
+        page.goto(f"{address}/index.html")
+        for _ in range(40):    # until the page listens
+            page.keyboard.press("Control+k")
+            page.wait_for_timeout(250)
+            if page.locator("input:visible").count(): break
+        page.locator("input:visible").first.fill(words)
+        page.get_by_text("result").first.wait_for()
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: wanted in re.sub(r"\?[^#]*", "", url), timeout=10_000)
+
+
+def test_symbols_have_anchors_and_sources(address, page):
+    page.goto(f"{address}/chat.html#chat.retry")
+    heading = page.locator("[id='chat.retry']")
+    assert heading.inner_text().startswith("Chat.retry") and heading.bounding_box()["y"] < 300
+    assert page.locator("nav a[href$='#chat.retry']").count() >= 1      # in the contents of the page
+    assert page.locator("a[href*='/blob/main/llama_nbchat/chat.py#L']").count() > 10
+    assert page.locator("article a[href='errors.html#chaterror']").count() >= 1     # from backticks
+
+
+@pytest.mark.parametrize("scheme", ("light", "dark"))
+def test_both_themes(address, browser, scheme):  # noqa: F811
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(f"{address}/index.html")
+    brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0)")
+    assert brightness > 600 if scheme == "light" else brightness < 150
+    page.close()
+
+
+def test_llms_txt(address):
+    text = (site/"llms.txt").read_text(encoding="utf-8")
+    told = yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))["site_url"]
+    files = [line.split("](")[1].split(")")[0].removeprefix(told) for line in text.splitlines() if line.startswith("- [")]
+    assert len(files) == len(paths()) and all((site/name).exists() for name in files)
