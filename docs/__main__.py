@@ -26,19 +26,20 @@ def order():
         for part in contents}
 
 
-def settings(pages, folder):
-    "The settings of Zensical: those of `mkdocs.yml`, and where the pages are."
+def settings(pages):
+    "The settings of Zensical: those of `mkdocs.yml`, and which pages there are."
     told = yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))
     told["nav"] = [{section: entries} if section else entries[0] for section, entries in pages.contents().items()]
     return {**told, "docs_dir": "pages", "site_dir": "site"}
 
 
-def build(folder):
-    "Builds the site within a folder, strictly: a link or an anchor that leads nowhere is an error."
-    pages = Pages(proc_nbs(force=True), order(), root)
+def build():
+    "Builds the site, strictly: a link or an anchor that leads nowhere is an error. Tells where it is."
+    processed = proc_nbs(force=True)    # by nbdev, into `_proc/`
+    pages, folder = Pages(processed, order()), processed/"site"
     pages.write(folder/"pages")
     shutil.copy(Path(__file__).with_name("style.css"), folder/"pages")
-    (folder/"mkdocs.yml").write_text(yaml.safe_dump(settings(pages, folder), sort_keys=False), encoding="utf-8")
+    (folder/"mkdocs.yml").write_text(yaml.safe_dump(settings(pages), sort_keys=False), encoding="utf-8")
     command = [Path(sys.executable).parent/"zensical", "build", "--clean", "--strict", "--config-file", folder/"mkdocs.yml"]
     if subprocess.run(command, env={**os.environ, "NO_COLOR": "1"}).returncode:
         raise SystemExit("The site was not built: see above. The pages that Zensical got are in _proc/site/pages/.")
@@ -49,10 +50,7 @@ def build(folder):
 def main():
     index = nbformat.read(root/"nbs"/"index.ipynb", as_version=4)
     (root/"README.md").write_text(readme(index), encoding="utf-8")
-    folder = root/"_proc"/"site"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    built = build(folder)
+    built = build()
     shutil.rmtree(site, ignore_errors=True)
     shutil.move(built, site)
     print(f"The site is in {site.name}/: open {site.name}/index.html")

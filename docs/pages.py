@@ -120,8 +120,8 @@ class Page:
 
 class Pages:
     "All pages of the site, with links that lead from one to the other."
-    def __init__(self, processed, order, root):
-        self.root,self.order,self.pages = root,order,{}
+    def __init__(self, processed, order):
+        self.order,self.pages = order,{}
         for notebook in sum(order.values(), []): self.pages[notebook] = Page.read(processed/notebook, notebook)
         found = {p.relative_to(processed).as_posix() for p in processed.rglob("*.ipynb")}
         if missing := found - self.pages.keys(): raise SystemExit(f"nbs/sidebar.yml does not name {', '.join(missing)}")
