@@ -24,6 +24,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
 
 docs: $(VENV)/.dev
+	$(BIN)/nbdev-export
 	$(BIN)/python -m docs
 
 bench: $(VENV)/.dev

@@ -19,7 +19,8 @@ TEMPLATE = """
 {%- set code = cell.source | without_directives -%}
 {%- if cell.source | has('echo: *false') or not code -%}
 {%- elif cell.source | has('code-fold') %}
-<details class="source"{{ '' if cell.source | has('code-fold: *true') else ' open' }} markdown="1"><summary>Source</summary>
+{%- set folded = cell.source | has('code-fold: *true') %}
+<details class="source"{{ '' if folded else ' open' }} markdown="1"><summary>{{ 'Code' if folded else 'Source' }}</summary>
 {{ code | anchors }}
 
 ```python
@@ -28,7 +29,7 @@ TEMPLATE = """
 
 </details>
 {% else %}
-```python
+```{{ 'text' if code.startswith('%') else 'python' }}
 {{ code }}
 ```
 {% endif -%}
@@ -88,6 +89,7 @@ def as_documentation(text):
         attributes = f"{{ #{name.lower()} .symbol }}" if "__" not in name else ""   # which Markdown would take for bold
         return f"{found[1]} `{name}` {attributes}"
     text = re.sub(r"^---\n+", "", text).replace("__main__.", "")
+    text = re.sub(r"^def ([A-Z]\w*)\((\*args, \*\*kwargs\))?", r"class \1(", text, count=1, flags=re.MULTILINE)
     return re.sub(r"^(#+) (\S+)$", heading, text, count=1, flags=re.MULTILINE)
 
 
@@ -95,6 +97,22 @@ def exporter():
     filters = dict(has=has, anchors=anchors, without_directives=without_directives, as_output=as_output, as_text=as_text, as_image=as_image,
         to_html=to_html, as_documentation=as_documentation)
     return MarkdownExporter(raw_template=TEMPLATE, filters=filters)
+
+
+def in_order(cells):
+    "The cells, each source after the documentation of all that it defines, which is in the order of the source."
+    cells,result = list(cells),[]
+    def shown(cell): return re.search(r"^show_doc\(([\w.]+)\)$", cell.source, re.MULTILINE) if cell.cell_type == "code" else None
+    def place(cell, code): return re.search(rf"^(?:def|class) {shown(cell)[1].split('.')[-1]}\b", code, re.MULTILINE)
+    while cells:
+        cell = cells.pop(0)
+        if cell.cell_type == "code" and has(cell.source, "code-fold: *show"):
+            documentation = []
+            while result and shown(result[-1]) and place(result[-1], cell.source): documentation.append(result.pop())
+            while cells and shown(cells[0]) and place(cells[0], cell.source): documentation.append(cells.pop(0))
+            result += sorted(documentation, key=lambda other: place(other, cell.source).start())
+        result.append(cell)
+    return result
 
 
 @dataclass
@@ -114,6 +132,7 @@ class Page:
         for cell in nb.cells:   # notes of nbdev's to itself
             cell.pop("has_sd", None)
             cell.metadata.pop("execution", None)
+        nb.cells = in_order(nb.cells)
         name = PurePosixPath(notebook).with_name(told["output-file"]).with_suffix(".md")
         return cls(notebook, str(name), told["title"], told.get("description", ""), exporter().from_notebook_node(nb)[0])
 

@@ -489,7 +489,7 @@ def _render(self:Engine, messages, params):
     return listener
 
 def _is_begun(messages):
-    "Whether the last message is an answer that can be gone on with. Raises `MessageError` if they are no messages."
+    "Whether the last message is an answer to be continued. Raises `MessageError` if they are no messages."
     if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) and "role" in m for m in messages):
         raise MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].',
             content=messages)

@@ -35,7 +35,7 @@ class ModelFileError(ChatError, ValueError):
     "The file at `path` is there, but it is not a model that can be loaded."
 
 class ModelTypeError(ChatError, TypeError):
-    "Something was given as model that is none."
+    "What was given is not a model."
 
 # %% ../nbs/00_errors.ipynb #b6b3569b
 class MessageError(ChatError, ValueError):

@@ -16,6 +16,7 @@ from docs.pages import readme
 root = Path(__file__).parent.parent
 nbs = root/"nbs"
 not_run = re.compile(r"^#\|\s*(eval:\s*false|train|notest)\b", re.MULTILINE)
+hidden = re.compile(r"^#\|\s*hide\b", re.MULTILINE)
 measured = re.compile(r"^#\|\s*measured\b", re.MULTILINE)   # run, but what comes out depends a little on the machine
 
 
@@ -24,13 +25,13 @@ def paths():
     return sorted(path for path in nbs.rglob("*.ipynb") if not any(part[0] in "._" for part in path.relative_to(nbs).parts))
 
 
-def run(path):
-    "The notebook as it is after running it: cells that are not run in tests keep the outputs that they have."
+def run(path, folder=None, leave_out=not_run):
+    "The notebook as it is after running it in a folder: cells that are not run in tests keep the outputs that they have."
     notebook = nbformat.read(path, as_version=4)
-    whole, notebook.cells = notebook.cells, [c for c in notebook.cells if not not_run.search(c.source)]
+    whole, notebook.cells = notebook.cells, [c for c in notebook.cells if not leave_out.search(c.source)]
     for cell in notebook.cells:
         if cell.cell_type == "code": cell.outputs = []
-    NotebookClient(notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": str(folder or path.parent)}}).execute()
     notebook.cells = whole
     for cell in notebook.cells:
         if cell.cell_type == "code": cell.outputs = merged(cell.outputs)

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from docs.pages import readme
-from tests.notebooks import nbs, outputs, paths, root, run
+from tests.notebooks import hidden, nbs, outputs, paths, root, run
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +48,9 @@ def test_readme_is_the_index():
 def test_outputs_are_real(path):
     stored = nbformat.read(path, as_version=4)
     assert outputs(run(path)) == outputs(stored), "run make outputs"
+
+
+@pytest.mark.parametrize("path", [path for path in paths() if path.parent.name in ("howtos", "tutorials")], ids=lambda path: path.stem)
+def test_a_page_works_as_typed(path, tmp_path):
+    "What a reader sees of it, and nothing else."
+    run(path, tmp_path, hidden)
