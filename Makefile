@@ -10,7 +10,7 @@ help:
 	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
 	@echo "make test     all tests"
 	@echo "make docs     the documentation site, in _docs/"
-	@echo "make bench    the speed of the chat, against llama.cpp itself (about fifteen minutes, and 1 GB of disk)"
+	@echo "make bench    the speed of the chat, against llama.cpp itself (five to fifteen minutes, and 1 GB of disk)"
 	@echo "make lab      the notebooks in JupyterLab"
 	@echo "make outputs  runs the notebooks again and stores their outputs (for contributors)"
 	@echo "make clean    removes what the above have installed"
