@@ -239,10 +239,9 @@ class _Interrupts:
         if self.armed and first: raise KeyboardInterrupt
 
     def __exit__(self, *error):
-        self.armed = False
+        self.armed,around = False,getattr(self.usual, "__self__", None)
+        if self.pressed and isinstance(around, _Interrupts): around.pressed = True   # a turn within a turn: stop both
         if self.usual is not None: signal.signal(signal.SIGINT, self.usual)
-        around = getattr(self.usual, "__self__", None)   # a turn that asks within another one: both are stopped
-        if self.pressed and isinstance(around, _Interrupts): around.pressed = True
 
 @contextmanager
 def _uninterrupted():

@@ -303,6 +303,12 @@ def _pattern(names):
     "Finds any of the names."
     return re.compile("|".join(map(re.escape, names)) or "(?!)")
 
+def _pattern_in_texts(names):
+    "Finds any of the names, and at the end of a text what may be the beginning of one."
+    begun = sorted({name[:n] for name in names for n in range(1, len(name))}, key=len, reverse=True)
+    ends = [re.escape(begin) + r"\s*\Z" for begin in begun]
+    return re.compile("|".join([*map(re.escape, names), *ends]) or "(?!)")
+
 @patch
 def tokenize_marked(self:Decoder, text, marked, add_bos=False, begins=True) -> list[int]:
     "The tokens of a rendered text; the names that are `marked` in it are only text."
@@ -310,7 +316,7 @@ def tokenize_marked(self:Decoder, text, marked, add_bos=False, begins=True) -> l
     for n,part in enumerate(re.split(f"({marked.pattern})", text)):
         first = not tokens
         if n%2: tokens += self._as_text(part.replace(_MARK, ""), begins and first)
-        elif part: tokens += self.tokenize(part.replace(_MARK, "\ufffd"), True, add_bos and first, begins and first)
+        elif part: tokens += self.tokenize(part.replace(_MARK, ""), True, add_bos and first, begins and first)
     return tokens
 
 @patch
@@ -445,7 +451,7 @@ class Engine:
         self.n_ctx = self.decoder.n_ctx
         self.defaults,self.parameters = _defaults(llm),_parameters(self.handler, llm)
         names = self.decoder.control_names()
-        self.names,self.marked = _pattern(names),_pattern(map(_marked, names))
+        self.names,self.marked,self.in_texts = _pattern(names),_pattern(map(_marked, names)),_pattern_in_texts(names)
         self.states,self.transcripts = _States(cache_bytes),_Transcripts(self.names)
         given = llm._seed != self.decoder.lib.LLAMA_DEFAULT_SEED and not llm.n_tokens   # by whoever loaded it
         seed = vars(llm).setdefault("_seed_given", llm._seed if given else None)   # before it was used
@@ -479,13 +485,13 @@ def _render(self:Engine, messages, params):
     messages,begun = (messages[:-1], messages[-1]["content"]) if _is_begun(messages) else (messages, "")
     listener,data = _Listener(self.llm),params.keys() - self.defaults.keys() | {"tools", "functions"}
     params = {**self.defaults, **params}
-    params.update({name: _mark(params[name], self.names) for name in data})
-    messages = [{**_mark(message, self.names), "role": message["role"]} for message in messages]
+    params.update({name: _mark(params[name], self.in_texts) for name in data})
+    messages = [{**_mark(message, self.in_texts), "role": message["role"]} for message in messages]
     try: list(self.handler(llama=listener, messages=messages, stream=True, **params))
     except Exception as error:
         raise GenerationError(f"llama-cpp-python can't prepare this conversation: {error}", pieces=0) from error
     listener.opened = next((mark for mark in REASONING if listener.text.rstrip().endswith(mark)), "")
-    listener.begun = _mark(begun.removeprefix(listener.opened), self.names)
+    listener.begun = _mark(begun.removeprefix(listener.opened), self.in_texts)
     return listener
 
 def _is_begun(messages):
@@ -598,8 +604,9 @@ def _deltas(self:Engine, messages, params):
 
 @patch
 def _remember(self:Engine, prompt, writer):
-    (text, tokens),answer = writer.written(),prompt.begun + _mark("".join(writer.texts), self.names)
-    known = prompt.begun + _mark(text, self.names)
+    def marked(text): return _mark(prompt.begun.replace(_MARK, "") + text, self.in_texts)
+    (text, tokens),answer = writer.written(),marked("".join(writer.texts))
+    known = marked(text)
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
     self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
 

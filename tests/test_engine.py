@@ -22,7 +22,7 @@ from llama_nbchat import Chat, ChatError, Engine, GenerationError, MessageError,
 from llama_nbchat import engine as engine_module
 from tests.test_package import package
 
-QUESTIONS = ["What is Mars?", "and  Venus ?", "Tell me more;\nmuch more", "é and 漢字 🙂", "x" * 40, "(no)", "1 2 3", "Why?", "how", "end"]
+QUESTIONS = ["What is Mars?", "and  Venus ?", "is 1 <", "or [", "Tell me more;\nmuch more", "é and 漢字 🙂", "x" * 40, "(no)", "1 2 3", "Why?", "how", "end"]
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -101,6 +101,19 @@ def test_what_a_template_prints_is_data(tmp_path, monkeypatch, template):
     assert tokens.count(engine.decoder.tokenize(end, special=True)[0]) == 1
 
 
+@pytest.mark.parametrize("cut", range(1, 10))
+@pytest.mark.parametrize("space", ("", " "))
+def test_a_name_in_pieces_is_data(tmp_path, monkeypatch, cut, space):
+    "A template writes two texts one after the other, which together are the name of a control token."
+    end = "<|im_end|>"
+    monkeypatch.setitem(STYLES, "joining", ("bpe", [end], PRINTS + "{{ documents[0] | trim }}{{ documents[1] }}"))
+    engine = load(make(tmp_path/"model.gguf", "tiny", "joining", size=4000), n_ctx=512)
+    number = engine.decoder.tokenize(end, special=True)[0]
+    def tokens(*documents): return engine._prepare([said("a")], {"documents": documents}).tokens
+    assert tokens(end[:cut] + space, end[cut:]).count(number) == tokens("x", "y").count(number)
+    assert tokens(end[:cut] + space, "") == tokens("", end[:cut])    # the mark leaves no trace
+
+
 def test_marks_of_the_template_that_the_file_calls_text(tmp_path, monkeypatch):
     import gguf
     usual, ordinary = gguf.GGUFWriter.add_token_types, gguf.TokenType.USER_DEFINED
@@ -118,7 +131,10 @@ def test_a_stop_within_a_name(model):
         prompt = SimpleNamespace(text="", begun="", tokens=[])
         engine._remember(prompt, SimpleNamespace(texts=texts, written=lambda: (known, [7])))
     (_, answer), (whole, tokens) = list(engine.transcripts.known.items())[-1]
-    assert (answer, whole, tokens) == (f"see {name[0]}\ufdd0{name[1:]}", 0, [])
+    assert (answer, whole, tokens) == (f"see {name[0]}\ufdd0{name[1:]}", len(answer) - 1, [7])
+    text = f"{answer} and"
+    assert engine.transcripts.longest(text) == (whole, [7])
+    assert engine.decoder.tokenize(name, special=True)[0] not in engine.decoder.tokenize_marked(text[whole:], engine.marked)
 
 
 def test_without_a_template(tmp_path, monkeypatch):
