@@ -2,11 +2,13 @@
 import ast
 import re
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
 import nbformat
 import yaml
+from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from nbconvert.exporters import MarkdownExporter
 
@@ -67,7 +69,13 @@ def anchors(code):
     return " ".join(f'<a id="{name.lower()}"></a>' for name in names)
 
 
-def as_output(html): return f'\n<div class="output">\n{html.strip()}\n</div>\n' if html.strip() else ""
+def with_formulas(html):
+    "Formulas, as the package writes them in its outputs, in MathML, which browsers show by themselves."
+    def formula(found): return convert(unescape(found[2]), display="block" if found[1] == "[" else "inline")
+    return re.sub(r"&#92;([(\[])(.+?)&#92;[)\]]", formula, html, flags=re.DOTALL)
+
+
+def as_output(html): return f'\n<div class="output">\n{with_formulas(html.strip())}\n</div>\n' if html.strip() else ""
 
 
 def as_text(text):

@@ -96,6 +96,11 @@ def test_both_themes(address, browser, scheme):  # noqa: F811
     page.close()
 
 
+def test_formulas_are_shown(address, page):
+    page.goto(f"{address}/markdown.html")
+    assert page.locator("article .output math msup").count() >= 1
+
+
 def test_llms_txt(address):
     text = (site/"llms.txt").read_text(encoding="utf-8")
     told = yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))["site_url"]
