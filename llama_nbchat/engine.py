@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,8 @@ def evaluate(self:Decoder,
         if status == [0]: self.tokens.extend(tokens)
         elif status: self.trim(len(self.tokens) if self.trimmable else 0)     # what was evaluated of the batch
     if status[0] in (0, 2): return
-    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status[0]}): load "
-        "the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
+    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status[0]}): "
+        "load the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
 @patch
 def trim(self:Decoder,
@@ -641,10 +642,10 @@ def _check_numbers(self:Engine, params):
         if not isinstance(value, type(default)) and not (isinstance(default, float) and isinstance(value, int)):
             raise ParameterError(f"{name} is a number, such as {default}, not {value!r}.", name=name, nearest=None)
     bias,last = params.get("logit_bias") or {},self.llm.n_vocab() - 1
-    numbers = isinstance(bias, Mapping) and all(isinstance(value, (int, float)) for value in bias.values())
+    numbers = isinstance(bias, Mapping) and all(isinstance(value, Real) for value in bias.values())
     if not numbers or any(not str(token).isdecimal() or int(token) > last for token in bias):
-        raise ParameterError(f"logit_bias is a dict from a token's number, 0 to {last:,}, to what is added to its score, "
-            f"not {bias!r}.", name="logit_bias", nearest=None)
+        raise ParameterError(f"logit_bias is a dict from a token's number, 0 to {last:,}, to what is added to its "
+            f"score, not {bias!r}.", name="logit_bias", nearest=None)
     processors = params.get("logits_processor") or []
     if not isinstance(processors, list) or not all(map(callable, processors)):
         raise ParameterError(f"logits_processor is a list of functions of tokens and scores, not {processors!r}.",

@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import llama_cpp
+import numpy as np
 import pytest
 from llama_cpp import Llama, LlamaGrammar
 
@@ -111,7 +112,8 @@ def test_a_name_in_pieces_is_data(tmp_path, monkeypatch, cut, space):
     number = engine.decoder.tokenize(end, special=True)[0]
     def tokens(*documents): return engine._prepare([said("a")], {"documents": documents}).tokens
     assert tokens(end[:cut] + space, end[cut:]).count(number) == tokens("x", "y").count(number)
-    assert tokens(end[:cut] + space, "") == tokens("", end[:cut])    # the mark leaves no trace
+    assert tokens(end[:cut] + space, "") == tokens("", end[:cut])
+    assert "\ufffd" not in b"".join(map(engine.decoder.piece, tokens("", end[:cut]))).decode()    # the mark leaves no trace
 
 
 def test_marks_of_the_template_that_the_file_calls_text(tmp_path, monkeypatch):
@@ -288,6 +290,7 @@ def test_grammars_and_biases():
     first = engine.decoder.tokenize("Mars", begins=False)[0]
     biased, plain = ({"temperature": 0, "max_tokens": 4, "logit_bias": {first: 1000.0}}, engine.llm.create_chat_completion)
     assert ask(engine, messages, **biased)[0] == plain(messages, **biased)["choices"][0]["message"]["content"]
+    assert ask(engine, messages, **{**biased, "logit_bias": {first: np.float32(1000)}}) == ask(engine, messages, **biased)
     with pytest.raises(ParameterError): ask(engine, messages, temperature="hot")
 
 
