@@ -18,7 +18,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from fastcore.basics import patch
@@ -32,7 +31,7 @@ from llama_nbchat.errors import (ChatError, GenerationError, MessageError, Messa
 from .load import is_file, load, model_settings
 from .markdown import safe_markdown
 from .messages import ChatMessages
-from .model import REASONING, Delta, Usage
+from .model import REASONING, ChatModel, Delta, Usage
 
 # %% ../nbs/08_chat.ipynb #f61a33a1
 __all__ = ["Chat", "Reply", "Timings"]
@@ -181,6 +180,10 @@ class Chat:
         self.messages,self.params,self.font_size,self.overflow = ChatMessages(),params,font_size,overflow
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
+        model = isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion")
+        if model and isinstance(llm, str):
+            raise MessageTypeError(f"The model comes first: write Chat(model, {llm!r}).", role="system",
+                content=system_message)
         if system_message is not None: self.messages.append_system_message(system_message)
         if not (overflow in ("drop", "error") or callable(overflow)):
             raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow",
@@ -207,23 +210,38 @@ class Chat:
     def _repr_pretty_(self, printer, cycle): printer.text(repr(self.messages))
 
 # %% ../nbs/08_chat.ipynb #a1d2f5e6
+_OWN = {"self", "messages", "stream"}   # of the parameters of a model, those that the chat sets
+_OPTIONS = {"system_message", "font_size", "overflow", "footer", "images"}   # of a chat
+
+def _check_places(params, known, source):
+    "Raises `ParameterError` for a name that belongs elsewhere, and says where."
+    for name,value in params.items():
+        file = "" if source is None else f"{source!r}, "
+        if name in _OWN: place = f"{name} is set by the chat itself: leave it out."
+        elif name in known: continue
+        elif name in ("model", "model_path"): place = f"A chat's first argument is the model: write Chat({value!r})."
+        elif name in _OPTIONS: place = f"{name} is set when a chat begins: write Chat(..., {name}={value!r})."
+        elif name in model_settings():
+            place = f"{name} is a setting of the model, not of the chat: write Chat(load({file}{name}={value!r}))."
+        else: continue
+        raise ParameterError(place, name=name, nearest=None)
+
 def _check_before_loading(source, params):
     "Raises `ParameterError` for what can be no sampling parameter of a model that is loaded from a file."
     import llama_cpp
     sampling = inspect.signature(llama_cpp.Llama.create_chat_completion).parameters
-    known = {"system_message", "font_size", "overflow", "footer", "images", *sampling} - {"self", "messages", "stream"}
-    for name in params.keys() & model_settings() - known:
-        file = "" if source is None else f"{source!r}, "
-        raise ParameterError(f"{name} is a setting of the model, not of the chat: write "
-            f"Chat(load({file}{name}={params[name]!r})).", name=name, nearest=None)
-    misspelt = [name for name in params if get_close_matches(name, known, n=1)]
-    check_parameters(misspelt, known, "A chat")   # anything else may be a variable of the model's chat template
+    known = _OPTIONS | sampling.keys() - _OWN - {"model"}
+    _check_places(params, known, source)
+    for name in params:
+        try: check_parameters([name], known, "A chat")
+        except ParameterError as error:   # what is like no known name may be a variable of the model's chat template
+            if error.nearest: raise
 
 @patch
 def _check(self:Chat, params):
-    if own := params.keys() & {"self", "messages", "stream"}:
-        raise ParameterError(f"{min(own)} is set by the chat itself: leave it out.", name=min(own), nearest=None)
-    check_parameters(params, getattr(self.model, "parameters", None), self.model.name)
+    known = getattr(self.model, "parameters", None)
+    _check_places(params, params if known is None else known, "model.gguf")
+    check_parameters(params, known, self.model.name)
 
 # %% ../nbs/08_chat.ipynb #992470f8
 class _Interrupts:

@@ -640,7 +640,7 @@ def _check_numbers(self:Engine, params):
         default = 0 if name in ("max_tokens", "seed") and value is not None else self.defaults.get(name)
         if isinstance(default, bool) or not isinstance(default, (int, float)): continue
         if not isinstance(value, type(default)) and not (isinstance(default, float) and isinstance(value, int)):
-            raise ParameterError(f"{name} is a number, such as {default}, not {value!r}.", name=name, nearest=None)
+            raise ParameterError(f"{name} is a number, such as {default or 1}, not {value!r}.", name=name, nearest=None)
     bias,last = params.get("logit_bias") or {},self.llm.n_vocab() - 1
     numbers = isinstance(bias, Mapping) and all(isinstance(value, Real) for value in bias.values())
     if not numbers or any(not str(token).isdecimal() or int(token) > last for token in bias):

@@ -66,7 +66,7 @@ def check_parameters(
     "Raises `ParameterError` for the first of `names` that is not `known`, and names the nearest known one."
     for name in names:
         if known is None or name in known: continue
-        nearest = next(iter(get_close_matches(name, known, n=1)), None)
-        some = ", ".join(sorted(known)[:8]) + (", ..." if len(known) > 8 else "")
-        advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {some}"
+        begun = [other for other in sorted(known) if len(name) > 2 and other.startswith(name)]
+        nearest = next(iter(get_close_matches(name, known, n=1) + begun), None)
+        advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {', '.join(sorted(known))}"
         raise ParameterError(f"{owner} has no parameter {name!r}. {advice}", name=name, nearest=nearest)

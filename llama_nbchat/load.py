@@ -44,8 +44,9 @@ def _model_file(source):
     raise ModelNotFoundError(f"There is no file {shorten(repr(given), 80)}. {_advice(given)}", path=given)
 
 def _models_in(folder):
-    found = sorted(file.name for file in folder.glob("*.gguf"))
-    return f"Name one of the model files in it: {', '.join(found)}" if found else "There is no .gguf file in it."
+    found = sorted(str(file.relative_to(folder)) for pattern in ("*.gguf", "*/*.gguf") for file in folder.glob(pattern))
+    if found: return f"Name one of the model files in it: {', '.join(found)}"
+    return "There is no .gguf file in it: give the path of one. Without a path, load() gives the demo model."
 
 def _checked(path):
     try:
@@ -58,13 +59,15 @@ def _checked(path):
 def _advice(given):
     "What somebody who gave a path that does not exist may have meant."
     if re.match(r"https?://", given): return "Download the model first, then give the path of the file."
-    if re.search(r"\s", given) and not given.endswith(".gguf"):
-        return f"If it was meant as the system message, write Chat(system_message={shorten(repr(given), 60)})."
+    as_message = f"If it was meant as the system message, write Chat(system_message={shorten(repr(given), 60)})."
+    if re.search(r"\s", given) and not given.endswith(".gguf"): return as_message
     path = Path(given)
-    siblings = [file.name for file in path.parent.glob("*.gguf")] if given and path.parent.is_dir() else []
-    near = [name for name in get_close_matches(path.name, siblings, n=2, cutoff=0.5) if name != path.name]
-    if near: return f"Did you mean {str(path.parent / near[0])!r}?"
-    return f"Relative paths begin at {str(Path.cwd())!r}. Without a path, load() gives the demo model."
+    siblings = {file.stem: file for file in path.parent.glob("*.gguf")} if given and path.parent.is_dir() else {}
+    near = [file for stem in get_close_matches(path.stem, siblings, n=2, cutoff=0.5)
+            if (file := siblings[stem]).name != path.name]
+    if near: return f"Did you mean {str(near[0])!r}?"
+    advice = f"Relative paths begin at {str(Path.cwd())!r}. Without a path, load() gives the demo model."
+    return f"{advice} {as_message}" if re.fullmatch(r"\w+", given) else advice
 
 def _kind(start):
     "What a file that is no GGUF file may be, by its first bytes."

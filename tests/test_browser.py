@@ -12,7 +12,7 @@ import urllib.request
 import nbformat
 import pytest
 
-from tests.notebooks import root
+from tests.notebooks import merged, nbs, outputs, root
 
 chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if not chromium and not os.environ.get("NEEDS_BROWSER"): pytest.skip("There is no Chromium here.", allow_module_level=True)
@@ -254,6 +254,16 @@ class Slowly:
 chat = Chat(Slowly())
 long = "".join(f"## Part {n}\\n\\n" + "Some words to read. " * 12 + "\\n\\n```python\\n" + "x = 1\\n" * 6 + "```\\n\\n1. one\\n2. two\\n\\n" for n in range(8))
 """
+
+
+def test_the_index_runs_as_stored(notebook):
+    "The first notebook that a reader opens, top to bottom in a new kernel."
+    stored = nbformat.read(nbs/"index.ipynb", as_version=4)
+    page = notebook(*(cell.source for cell in stored.cells if cell.cell_type == "code"))
+    page.run()
+    ran = page.save()
+    for cell in ran.cells: cell.outputs = merged(cell.outputs)
+    assert outputs(ran) == outputs(stored)
 
 
 def test_streaming_is_seen_growing(notebook):
