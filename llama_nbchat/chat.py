@@ -10,6 +10,7 @@ __all__ = ['Timings', 'Reply', 'Chat']
 # %% ../nbs/08_chat.ipynb #be5ab9bb
 import copy
 import inspect
+import os
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from fastcore.basics import patch
@@ -181,9 +183,9 @@ class Chat:
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
         model = isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion")
-        if model and isinstance(llm, str):
-            raise MessageTypeError(f"The model comes first: write Chat(model, {llm!r}).", role="system",
-                content=system_message)
+        if model:
+            call = f"Chat(model, {llm!r})" if isinstance(llm, str) else "Chat(model)"
+            raise MessageTypeError(f"The model comes first: write {call}.", role="system", content=system_message)
         if system_message is not None: self.messages.append_system_message(system_message)
         if not (overflow in ("drop", "error") or callable(overflow)):
             raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow",
@@ -213,34 +215,37 @@ class Chat:
 _OWN = {"self", "messages", "stream"}   # of the parameters of a model, those that the chat sets
 _OPTIONS = {"system_message", "font_size", "overflow", "footer", "images"}   # of a chat
 
-def _check_places(params, known, source):
-    "Raises `ParameterError` for a name that belongs elsewhere, and says where."
+def _check_places(params, known, file):
+    "Raises `ParameterError` for a name that belongs elsewhere, and says where; `file` is how `load` is to be told it."
     for name,value in params.items():
-        file = "" if source is None else f"{source!r}, "
         if name in _OWN: place = f"{name} is set by the chat itself: leave it out."
         elif name in known: continue
-        elif name in ("model", "model_path"): place = f"A chat's first argument is the model: write Chat({value!r})."
+        elif name in ("model", "model_path") and file: place = f"The chat has its model: leave {name} out."
+        elif name in ("model", "model_path"): place = f"The model is the first argument: write Chat({_typed(value)})."
         elif name in _OPTIONS: place = f"{name} is set when a chat begins: write Chat(..., {name}={value!r})."
         elif name in model_settings():
             place = f"{name} is a setting of the model, not of the chat: write Chat(load({file}{name}={value!r}))."
         else: continue
         raise ParameterError(place, name=name, nearest=None)
 
+def _typed(source): return repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "model"
+
 def _check_before_loading(source, params):
     "Raises `ParameterError` for what can be no sampling parameter of a model that is loaded from a file."
     import llama_cpp
     sampling = inspect.signature(llama_cpp.Llama.create_chat_completion).parameters
     known = _OPTIONS | sampling.keys() - _OWN - {"model"}
-    _check_places(params, known, source)
+    _check_places(params, known, "" if source is None else f"{_typed(source)}, ")
     for name in params:
         try: check_parameters([name], known, "A chat")
-        except ParameterError as error:   # what is like no known name may be a variable of the model's chat template
-            if error.nearest: raise
+        except ParameterError as error:   # a name that is less alike may be a variable of the model's chat template
+            like = error.nearest or ""
+            if like.startswith(name) or get_close_matches(name, [like], cutoff=0.8): raise
 
 @patch
 def _check(self:Chat, params):
     known = getattr(self.model, "parameters", None)
-    _check_places(params, params if known is None else known, "model.gguf")
+    _check_places(params, params if known is None else known, "path, ")
     check_parameters(params, known, self.model.name)
 
 # %% ../nbs/08_chat.ipynb #992470f8

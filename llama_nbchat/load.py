@@ -44,9 +44,10 @@ def _model_file(source):
     raise ModelNotFoundError(f"There is no file {shorten(repr(given), 80)}. {_advice(given)}", path=given)
 
 def _models_in(folder):
-    found = sorted(str(file.relative_to(folder)) for pattern in ("*.gguf", "*/*.gguf") for file in folder.glob(pattern))
-    if found: return f"Name one of the model files in it: {', '.join(found)}"
-    return "There is no .gguf file in it: give the path of one. Without a path, load() gives the demo model."
+    files = [file for pattern in ("*.gguf", "*/*.gguf") for file in folder.glob(pattern) if file.is_file()]
+    found = sorted(str(file.relative_to(folder)) for file in files)
+    if found: return f"Name one of the model files in it: {', '.join(found[:8])}{', ...' * (len(found) > 8)}"
+    return "There is no .gguf file in it or in the folders in it: give the path of one."
 
 def _checked(path):
     try:
@@ -62,12 +63,13 @@ def _advice(given):
     as_message = f"If it was meant as the system message, write Chat(system_message={shorten(repr(given), 60)})."
     if re.search(r"\s", given) and not given.endswith(".gguf"): return as_message
     path = Path(given)
-    siblings = {file.stem: file for file in path.parent.glob("*.gguf")} if given and path.parent.is_dir() else {}
-    near = [file for stem in get_close_matches(path.stem, siblings, n=2, cutoff=0.5)
-            if (file := siblings[stem]).name != path.name]
+    beside = path.parent.glob("*.gguf") if given and path.parent.is_dir() else ()
+    siblings = {file.name.removesuffix(".gguf"): file for file in beside}
+    near = get_close_matches(path.name.removesuffix(".gguf"), siblings, n=2, cutoff=0.5)
+    near = [siblings[name] for name in near if siblings[name].name != path.name]
     if near: return f"Did you mean {str(near[0])!r}?"
     advice = f"Relative paths begin at {str(Path.cwd())!r}. Without a path, load() gives the demo model."
-    return f"{advice} {as_message}" if re.fullmatch(r"\w+", given) else advice
+    return f"{advice} {as_message}" if re.fullmatch(r"\w{1,50}", given) else advice
 
 def _kind(start):
     "What a file that is no GGUF file may be, by its first bytes."
@@ -158,10 +160,10 @@ def _load_file(path, params):
             advice = "If memory is short, take a smaller context window, such as n_ctx=2048, or a smaller model."
     raise ModelFileError(f"{str(path)!r} can't be loaded: {_reason(errors)}. {advice}", path=str(path))
 
-def model_settings() -> frozenset[str]:  # The parameters of `llama_cpp.Llama`: what can be set when a model is loaded
+def model_settings() -> frozenset[str]:  # Parameters of `llama_cpp.Llama`, and `cache_bytes`
     "The names that `load` takes for a file."
     import llama_cpp
-    return frozenset(inspect.signature(llama_cpp.Llama).parameters) - {"model_path", "kwargs"}
+    return frozenset(inspect.signature(llama_cpp.Llama).parameters) - {"model_path", "kwargs"} | {"cache_bytes"}
 
 # %% ../nbs/05_load.ipynb #d9ad916a
 def demo_path() -> Path:
