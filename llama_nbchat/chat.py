@@ -182,8 +182,7 @@ class Chat:
         self.messages,self.params,self.font_size,self.overflow = ChatMessages(),params,font_size,overflow
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
-        model = isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion")
-        if model:
+        if isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion"):
             call = f"Chat(model, {llm!r})" if isinstance(llm, str) else "Chat(model)"
             raise MessageTypeError(f"The model comes first: write {call}.", role="system", content=system_message)
         if system_message is not None: self.messages.append_system_message(system_message)
@@ -213,7 +212,7 @@ class Chat:
 
 # %% ../nbs/08_chat.ipynb #a1d2f5e6
 _OWN = {"self", "messages", "stream"}   # of the parameters of a model, those that the chat sets
-_OPTIONS = {"system_message", "font_size", "overflow", "footer", "images"}   # of a chat
+_OPTIONS = inspect.signature(Chat).parameters.keys() - {"llm", "params"}   # of a chat
 
 def _check_places(params, known, file):
     "Raises `ParameterError` for a name that belongs elsewhere, and says where; `file` is how `load` is to be told it."

@@ -146,6 +146,9 @@ def _metadata(llama_cpp, model, key):
 def _load_file(path, params):
     "A `llama_cpp.Llama` for the file, with the settings of a chat where `params` have none."
     import llama_cpp
+    if "model_path" in params:
+        raise ParameterError(f"The model is the first argument: write load({str(params['model_path'])!r}).",
+            name="model_path", nearest=None)
     check_parameters(params, model_settings(), "Llama")
     n_ctx = params.get("n_ctx", 0)
     if not isinstance(n_ctx, int) or n_ctx < 0:
