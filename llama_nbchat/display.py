@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/display.html.md"""
 # %% auto #0
 __all__ = ['Screen', 'GrowingText', 'with_font_size', 'NotebookScreen', 'TextScreen', 'open_screen', 'conversation']
 
-# %% ../nbs/06_display.ipynb #c7c9260d
+# %% ../nbs/06_display.ipynb #a94a2d36
 import json
 import math
 import re
@@ -20,7 +20,8 @@ from fastcore.basics import patch
 from IPython import get_ipython
 from IPython.display import display
 
-from .markdown import _blocks, _parser, safe_html, safe_markdown, safe_text
+from .errors import printable
+from .markdown import _as_it_stands, _blocks, _parser, safe_html, safe_markdown, safe_text
 from .messages import ChatMessages
 
 # %% ../nbs/06_display.ipynb #f78b9b28
@@ -71,7 +72,7 @@ class GrowingText:
         "All that has been thought."
         return "".join(self.thoughts)
 
-# %% ../nbs/06_display.ipynb #0d7b8fe3
+# %% ../nbs/06_display.ipynb #777d0406
 @patch
 def write(self:GrowingText,
     piece:str,         # What the text grows by
@@ -96,7 +97,7 @@ def close(self:GrowingText,
 ):
     "Shows the finished text, if there is any."
     if self.shown_at > -math.inf or self.pieces or self.thoughts:
-        self._show(self.screen.close, self.text, self.reasoning, note)
+        self._show(self.screen.close, self.text, self.reasoning, note, last=True)
 
 @patch
 def _is_time(self:GrowingText):
@@ -104,8 +105,8 @@ def _is_time(self:GrowingText):
     return interval < math.inf and self.clock() - self.shown_at >= interval
 
 @patch
-def _show(self:GrowingText, show, *what):
-    if self.failure: return
+def _show(self:GrowingText, show, *what, last=False):
+    if self.failure and not last: return
     try: show(*what)
     except Exception as error: self.failure = error
     self.shown_at = self.clock()
@@ -176,11 +177,12 @@ class _Layout:
             if last == 3 and sizes[n] > _LONG * ratio ** (last - n): layout.parts[n] = layout.parts[n+1]
         return layout
 
-# %% ../nbs/06_display.ipynb #d8211381
+# %% ../nbs/06_display.ipynb #628b3371
 _ENVELOPE = 1000   # Bytes that each message costs, besides what it holds
 _SHARE = 0.7       # Of all that may be sent, what the updates may take in which nothing moves up
+_AT_FIRST,_OF_THE_TIME = 0.2,0.04   # Seconds that the updates may take, and their share of the time that has passed
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _shown(source, font_size, images): return _sized(safe_markdown(source, images), font_size)
 
 class NotebookScreen:
@@ -192,29 +194,40 @@ class NotebookScreen:
         clock=time.monotonic   # Tells the time in seconds
     ):
         self.font_size,self.interval,self.images,self.clock = font_size,interval,images,clock
-        self.layout,self.sources,self.outputs,self.sent,self.light,self.begin = _Layout(),[],[],0,0,clock()
+        self.layout,self.sources,self.outputs = _Layout(),[],[]
+        self.begin = clock()
+        self.sent,self.light = 0,0   # bytes of all updates, and of those in which nothing moved up
+        self.spent = 0.0             # seconds of all updates
 
     def _put(self, n, content):
         "Makes some content the n-th output."
         if n < len(self.outputs): self.outputs[n].update(content, raw=True)
         else: self.outputs.append(display(content, raw=True, display_id=True))
-        self.sent += _ENVELOPE + len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
+        self.sent += _ENVELOPE + _bytes(json.dumps(content, ensure_ascii=False))
 
-# %% ../nbs/06_display.ipynb #feaa6e04
+# %% ../nbs/06_display.ipynb #3c71cad0
 @patch
 def show(self:NotebookScreen,
     text:str,          # Markdown
     reasoning:str=""   # Of this, the last words are shown as long as there is no text
 ):
     "Shows the text so far, if that does not cost too much: the first time as new outputs, then in their place."
-    limit = 1.5 * _bytes(text) + 9_000 + 9_000 * (self.clock() - self.begin)
-    if not text: return self.sent + _ENVELOPE < limit and self._put(0, {"text/markdown": _thinking(reasoning)})
-    if self._cost(self.layout, text) > limit - self.sent: return
+    passed,start = self.clock() - self.begin,time.perf_counter()
+    if self.spent > _AT_FIRST + _OF_THE_TIME * passed: return
+    room = 2 * _bytes(text) + 9_000 + 9_000 * passed - self.sent
+    if text: self._show_text(text, room)
+    elif room > _ENVELOPE: self._put(0, {"text/markdown": _thinking(reasoning)})
+    self.spent += time.perf_counter() - start
+
+@patch
+def _show_text(self:NotebookScreen, text, room):
+    "Shows the text in the best layout that `room` bytes allow."
+    if self._cost(self.layout, text, _bytes) > room: return
     cut = self.layout.cut(text)
     moved = cut.moved_up(text)
-    if moved.parts != cut.parts and self._cost(moved, text) <= limit - self.sent: return self._lay_out(moved, text)
+    if moved.parts != cut.parts and self._cost(moved, text) <= room: return self._lay_out(moved, text)
     cost = self._cost(cut, text)
-    if cost > min(limit - self.sent, _SHARE * limit - self.light): return
+    if cost > min(room, _SHARE * (room + self.sent) - self.light): return
     self.light += cost
     self._lay_out(cut, text)
 
@@ -228,11 +241,13 @@ def _lay_out(self:NotebookScreen, layout, text):
 def _bytes(text): return len(text.encode("utf-8", "replace"))
 
 @patch
-def _cost(self:NotebookScreen, layout, text):
-    "About how many bytes it costs to show the text in this layout."
-    changed = (s for n,s in enumerate(layout.sources(text)) if self.sources[n:n+1] != [s])
-    return sum(_ENVELOPE + 1.1 * _bytes(source) for source in changed)
+def _cost(self:NotebookScreen, layout, text, size=None):
+    "How many bytes it costs to show the text in this layout; `size` tells how many a source takes."
+    def shown(source): return _bytes(_shown(source, self.font_size, self.images))
+    changed = (source for n, source in enumerate(layout.sources(text)) if self.sources[n:n+1] != [source])
+    return sum(_ENVELOPE + (size or shown)(source) for source in changed)
 
+# %% ../nbs/06_display.ipynb #311c3934
 @patch
 def close(self:NotebookScreen,
     text:str,           # Markdown
@@ -242,7 +257,7 @@ def close(self:NotebookScreen,
     "Shows the finished text as one output; what is left of the others is empty."
     parts = [_folded(reasoning), safe_markdown(text, self.images), _small(note)]
     whole = _sized("\n\n".join(part for part in parts if part), self.font_size) if any(parts) else ""
-    self._put(0, {"text/markdown": whole, "text/plain": text})
+    self._put(0, {"text/markdown": whole, "text/plain": printable(text)})
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
 # %% ../nbs/06_display.ipynb #efcf3abf
@@ -268,9 +283,7 @@ def wait(self:NotebookScreen,
     bar = f"<progress value='{done}' max='{total}'></progress> {done:,} of {total:,} tokens read"
     self._put(0, {"text/markdown": _quiet(bar if total > 256 else "…")})
 
-# %% ../nbs/06_display.ipynb #3665a4e7
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
+# %% ../nbs/06_display.ipynb #9bed43c3
 class TextScreen:
     "Standard output, or another text file."
     interval = 0
@@ -289,7 +302,7 @@ class TextScreen:
         "Writes what the text has grown by; what the file can't encode, as a question mark."
         file,new = self.file or sys.stdout,text[self.shown:]
         self.shown = len(text)
-        if self._terminal(): new = _CONTROL.sub("\ufffd", new)
+        if self._terminal(): new = printable(new)
         try: file.write(new)
         except UnicodeEncodeError: file.write(new.encode(file.encoding, "replace").decode(file.encoding))
         file.flush()
@@ -320,13 +333,12 @@ def open_screen(
     if not live: screen.interval = math.inf
     return screen
 
-# %% ../nbs/06_display.ipynb #df6cf5ab
+# %% ../nbs/06_display.ipynb #6bcd0853
 _FOLD = 3000   # Characters; a longer message is folded
 
 def _bubble(message, images):
     role,text = message["role"],message["content"]
-    plain = f"<div style='white-space: pre-wrap'>{safe_text(text)}</div>"
-    html = safe_html(text, images) if role == "assistant" else plain
+    html = safe_html(text, images) if role == "assistant" else _as_it_stands(text)
     if len(text) > _FOLD:
         begin = safe_text(" ".join(text[:200].split())[:80])
         html = f"<details><summary>{begin} … ({len(text):,} characters)</summary>{html}</details>"

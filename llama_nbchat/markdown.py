@@ -7,132 +7,328 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/markdown.html.md"""
 # %% auto #0
 __all__ = ['safe_text', 'safe_html', 'safe_markdown']
 
-# %% ../nbs/04_markdown.ipynb #87fc1ff5
+# %% ../nbs/04_markdown.ipynb #3925ca0a
 import re
+import string
 from functools import cache
-from html import escape
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import reference, table
+from markdown_it.rules_block.table import escapedSplit
+from markdown_it.token import Token
 
 # %% ../nbs/04_markdown.ipynb #6a710e05
 __all__ = ["safe_markdown", "safe_html", "safe_text"]
 
-# %% ../nbs/04_markdown.ipynb #b8470fb7
-def _plain(text):
-    "HTML for a text within an element whose text is left alone, such as code."
-    return escape(text, quote=False).replace("\\", "&#92;").replace("$", "&#36;")
+# %% ../nbs/04_markdown.ipynb #b0dd0740
+_REFERENCES = {
+    **{ord(mark): f"&#{ord(mark)};" for mark in string.punctuation + "\t\n\u2028\u2029"},
+    **{code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0))},   # control characters
+}
 
+def _encoded(text):
+    "The text with a character reference for every punctuation mark of ASCII."
+    return text.translate(_REFERENCES)
+
+# %% ../nbs/04_markdown.ipynb #b7ec7d68
 def safe_text(
     text:str   # From anybody
 ) -> str:
     "HTML that shows the text as it is."
-    return re.sub("&#(36|92);", r"<span>\g<0></span>", _plain(text))
+    return re.sub("&#(36|92);", r"<span>\g<0></span>", _encoded(text))
 
-# %% ../nbs/04_markdown.ipynb #b028ebf7
+# %% ../nbs/04_markdown.ipynb #a7825af3
+def _as_it_stands(text):
+    "HTML that shows a text with its lines and spaces; no more than six bytes for each of the text, and a hundred."
+    return f"<pre style='white-space: pre-wrap; overflow-wrap: anywhere; font: inherit'>{_encoded(text)}</pre>"
+
+# %% ../nbs/04_markdown.ipynb #934d6669
 _LINK = re.compile(r"(https?://(?=[\w\[])|mailto:)[^\s]+$", re.IGNORECASE)   # where a link may lead
 
-@cache
-def _parser(images=False):
-    md = MarkdownIt("commonmark", {"html": False, "images": images}, renderer_cls=_Renderer)
-    md.enable(["table", "strikethrough"])
-    md.validateLink = lambda url: bool(_LINK.match(url))
-    md.inline.ruler.before("escape", "math", _math)
-    md.block.ruler.before("fence", "math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
-    return md
+_DEEPEST = 40   # Levels of lists and quotations within each other; what lies deeper is not parsed
 
-# %% ../nbs/04_markdown.ipynb #87e258a5
+@cache
+def _parser():
+    "The parser of what models write."
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST}).enable("strikethrough")
+    parser.validateLink = lambda url: bool(_LINK.match(url))
+    within = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    parser.block.ruler.before("fence", "math_block", _math_block, within)
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.enable("table")
+    parser.block.ruler.at("reference", _definition)
+    parser.inline.ruler.before("escape", "math", _math)
+    parser.core.ruler.before("inline", "long_texts", _leave_long_texts)
+    return parser
+
+# %% ../nbs/04_markdown.ipynb #8126285e
 _MATH = re.compile(r"\\\((?P<round>.{1,999}?)\\\)|\\\[(?!\d+\\\])(?P<square>.{1,999}?)\\\]|"
     r"\$\$(?P<double>[^$]{1,999})\$\$|"
-    r"\$(?!\d[^$]*\s)(?P<single>[^\s$](?:[^$\n]{0,999}[^\s$\\])?)\$(?![\w$])", re.DOTALL)
+    r"\$(?!\d[^$]*\s)(?P<single>(?![\s$])(?:\\.|[^$\\\n]){1,999}(?<!\s))\$(?![\w$])", re.DOTALL)
+
+_CLOSING = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}   # by what stands before a formula
 
 def _math(state, silent):
     "A rule of the parser: a formula within a line."
+    closing = _CLOSING.get(state.src[state.pos:state.pos+2], "$")
+    if state.src[state.pos] not in "\\$" or state.src.find(closing, state.pos + 1, state.pos + 1004) < 0: return False
     found = _MATH.match(state.src, state.pos, state.posMax)
     if found and not silent:
         token = state.push("math", "", 0)
-        token.content,token.block = found[found.lastgroup],found.lastgroup in ("square", "double")
+        token.content = found[found.lastgroup]
+        token.block = found.lastgroup in ("square", "double")
     if found: state.pos = found.end()
     return bool(found)
 
-# %% ../nbs/04_markdown.ipynb #5e981fed
+# %% ../nbs/04_markdown.ipynb #c5550fba
 def _math_block(state, begin, end, silent):
-    "A rule of the parser: a formula on lines of its own."
+    "A rule of the parser: a formula on lines of its own, a hundred of them at most."
     def line(n): return state.src[state.bMarks[n] + state.tShift[n]:state.eMarks[n]].strip()
-    closing = {r"\[": r"\]", "$$": "$$"}.get(line(begin)[:2])
-    start = state.bMarks[begin] + state.tShift[begin] + 2
-    if not closing or state.is_code_block(begin) or state.src.find(closing, start, start + 5000) < 0: return False
-    for last in range(begin, min(end, begin + 100)):
-        text = line(last)[2 if last == begin else 0:]
-        if state.sCount[last] < state.blkIndent or closing in text[:-2]: return False
-        if text.endswith(closing): break
-    else: return False
+    opening = line(begin)[:2]
+    closing = _CLOSING.get(opening)
+    if opening not in (r"\[", "$$") or state.is_code_block(begin): return False
+    lines = []
+    for n in range(begin, min(end, begin + 100)):
+        lines.append(line(n)[2 if n == begin else 0:])
+        if closing in lines[-1]: break
+        if state.sCount[n] < state.blkIndent: return False
+    if lines[-1].find(closing) != len(lines[-1]) - 2: return False   # no end, or something after it
     if not silent:
         token = state.push("math_block", "", 0)
-        lines = [line(n) for n in range(begin, last + 1)]
-        token.content,token.map = "\n".join(lines)[2:-2].strip(),[begin, last + 1]
-    state.line = last + 1
+        token.content = "\n".join(lines)[:-2].strip()
+        token.map = [begin, n + 1]
+    state.line = n + 1
     return True
 
-# %% ../nbs/04_markdown.ipynb #1b89bcc0
-_TAGS = re.compile(r"&lt;(br) ?/?&gt;|&lt;(sub|sup|kbd|u|mark|small)&gt;([^<&]*)&lt;/\2&gt;")
+# %% ../nbs/04_markdown.ipynb #736b41df
+def _table(state, begin, end, silent):
+    "A rule of the parser: a table that keeps all its cells, and has few more than were written."
+    if not table(state, begin, end, True): return False
+    start = state.bMarks[begin]
+    stop = state.src.find("\n\n", start) % (len(state.src) + 1)   # -1: the end of the text
+    columns = state.src.count("|", start, state.eMarks[begin]) + 1
+    if columns * state.src.count("\n", start, stop) > stop - start + 200: return False
+    if silent: return True
+    first = len(state.tokens)
+    table(state, begin, end, False)
+    _keep_all_cells(state, state.tokens[first:])
+    return True
 
-_ACTIVE = re.compile(r"\\(href|url|class|style|css|data|html|mml|require|include|input|bbox|unicode|enclose|toggle|"
-    r"\w*tip|action|csname|x?[eg]?def|let|(re)?new|declare)", re.IGNORECASE)
+# %% ../nbs/04_markdown.ipynb #96f66b3f
+def _keep_all_cells(state, tokens):
+    "Adds to the last cell of each row what the table has no column for."
+    columns = sum(token.type == "th_open" for token in tokens)
+    last = None
+    for token in tokens:
+        if token.type == "inline": last = token
+        if token.type != "tr_close": continue
+        line = last.map[0]
+        row = state.src[state.bMarks[line] + state.tShift[line]:state.eMarks[line]].strip()
+        cells = escapedSplit(row.removeprefix("|"))
+        if cells[-1] == "": cells.pop()
+        if len(cells) > columns: last.content = " | ".join(cell.strip() for cell in cells[columns-1:])
 
-def _formula(text, begin, end):
-    return f"<code>{_plain(text)}</code>" if _ACTIVE.search(text) else f"&#92;{begin}{_plain(text)}&#92;{end}"
+# %% ../nbs/04_markdown.ipynb #3f21e89a
+def _definition(state, begin, end, silent):
+    "A rule of the parser: the definition of a link."
+    if not reference(state, begin, end, silent): return False
+    if not silent:
+        token = state.push("definition", "", 0)
+        token.map = [begin, state.line]
+        token.content = state.getLines(begin, state.line, state.blkIndent, False)
+    return True
 
-def _attributes(html): return html.replace("\\", "&#92;").replace("$", "&#36;")   # for who looks for formulas anywhere
+# %% ../nbs/04_markdown.ipynb #d8427692
+_LONGEST = 10_000   # Characters of a paragraph, a heading, or a cell of a table
 
-class _Renderer(RendererHTML):
-    "Tokens to HTML."
-    @staticmethod
-    def renderAttrs(token): return _attributes(RendererHTML.renderAttrs(token))
+def _leave_long_texts(state):
+    "A rule of the parser: a text that is too long stays as it is."
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > _LONGEST: token.type = "text"
 
-    def text(self, tokens, n, options, env):
-        def tag(found): return f"<{found[1]}>" if found[1] else f"<{found[2]}>{found[3]}</{found[2]}>"
-        return _TAGS.sub(tag, safe_text(tokens[n].content))
+# %% ../nbs/04_markdown.ipynb #1c7f325a
+_PAIRS = {"paragraph", "heading", "blockquote", "bullet_list", "ordered_list", "list_item", "table", "thead", "tbody", "tr",
+    "th", "td", "strong", "em", "s"}   # tokens that open and close an element
 
-    def code_inline(self, tokens, n, options, env): return f"<code>{_plain(tokens[n].content)}</code>"
+class _TooMuch(Exception):
+    "The HTML of a text is much longer than the text."
 
-    def fence(self, tokens, n, options, env): return f"<pre><code>{_plain(tokens[n].content)}</code></pre>\n"
+def _html(tokens, images=False, room=10**9):
+    "HTML for some tokens; raises `_TooMuch` if it is longer than `room`."
+    pieces = []
+    for n,token in enumerate(tokens):
+        empty = token.type == "link_open" and tokens[n+1].type == "link_close"
+        if token.type == "inline": piece = _html(token.children, images, room)
+        elif token.type in _OTHERS: piece = _OTHERS[token.type](token, images, empty)
+        else: piece = _element(token)
+        room -= len(piece)
+        if room < 0: raise _TooMuch
+        pieces.append(piece)
+    return "".join(pieces)
 
-    code_block = fence
+# %% ../nbs/04_markdown.ipynb #853be90f
+def _element(token):
+    "The tag of a token that opens or closes an element."
+    kind,_,side = token.type.rpartition("_")
+    if kind not in _PAIRS or token.hidden: return ""
+    end = "\n" * (token.block and not (side == "open" and token.type in _INLINE_WITHIN))
+    if side == "close": return f"</{token.tag}>{end}"
+    attributes = ""
+    if start := token.attrs.get("start"): attributes = f" start={int(start)}"
+    if aligned := re.fullmatch("text-align:(left|right|center)", token.attrs.get("style", "")):
+        attributes = f" style=text-align:{aligned[1]}"
+    return f"<{token.tag}{attributes}>{end}"
 
-    def math(self, tokens, n, options, env):
-        return _formula(tokens[n].content, *("[]" if tokens[n].block else "()"))
+_INLINE_WITHIN = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}   # no line ends after these
 
-    def math_block(self, tokens, n, options, env): return f"<p>{_formula(tokens[n].content, *'[]')}</p>\n"
+# %% ../nbs/04_markdown.ipynb #28521124
+_TAGS = re.compile(r"(<br ?/?>|<(?P<tag>sub|sup|kbd|u|mark|small)>[^<]*</(?P=tag)>)")
 
-    def image(self, tokens, n, options, env):
-        url,words = escape(tokens[n].attrs["src"]),tokens[n].content or tokens[n].attrs["src"]
-        if options["images"]: return _attributes(f'<img src="{url}" alt="{escape(words)}">')
-        return _attributes(f'<a href="{url}">') + f'Image: {safe_text(words)}</a>'
+def _text(token, *_):
+    "Text, with the few tags that it may hold."
+    def tagged(found):
+        if not found["tag"]: return "<br>"
+        tag = found["tag"]
+        return f"<{tag}>{safe_text(found[0][len(tag) + 2:-len(tag) - 3])}</{tag}>"
+    parts,end = [],0
+    for found in _TAGS.finditer(token.content):
+        parts += safe_text(token.content[end:found.start()]),tagged(found)
+        end = found.end()
+    return "".join(parts) + safe_text(token.content[end:])
 
-# %% ../nbs/04_markdown.ipynb #2714cdc0
-def safe_html(
-    text:str,           # Markdown, from anybody
-    images:bool=False   # Show images from other hosts, or only links to them?
-) -> str:
-    "HTML that shows the text, and does nothing else."
-    return _parser(images).render(text)
+# %% ../nbs/04_markdown.ipynb #d482dfbe
+def _attribute(name, value): return f' {name}="{_encoded(" ".join(value.split()))}"' if value else ""
 
-# %% ../nbs/04_markdown.ipynb #9f24b0da
-_DANGER = re.compile(r"[<&\\$]|\]\(|\]:|!\[|```|~~~|^\s*$")   # in a block that is not left alone
-_EMPTY = re.compile(r"\n(?=[^\S\n]*\n)")                      # the end of the line before an empty one
+def _link(token, images, empty):
+    "The beginning of a link."
+    url = token.attrs["href"]
+    return f"<a{_attribute('href', url)}{_attribute('title', token.attrs.get('title'))}>" + safe_text(url) * empty
 
-def safe_markdown(
-    text:str,           # Markdown, from anybody
-    images:bool=False   # Show images from other hosts, or only links to them?
-) -> str:
-    "Markdown that shows the text, and does nothing else."
-    lines,env = _normal(text).split("\n"),{}
-    blocks = _blocks(_parser(images).parse("\n".join(lines), env))
-    return "\n\n".join(_safe_block(block, lines, env, images) for block in blocks)
+def _image(token, images, empty):
+    "An image, or a link to it."
+    url,title = token.attrs["src"],token.attrs.get("title")
+    words = token.content or url
+    if images: return f"<img{_attribute('src', url)}{_attribute('alt', words)}{_attribute('title', title)}>"
+    return f"<a{_attribute('href', url)}{_attribute('title', title)}>Image&#58; {safe_text(words)}</a>"
 
-def _normal(text): return re.sub(r"\r\n?", "\n", text).replace("\0", "\ufffd")   # as the parser does
+# %% ../nbs/04_markdown.ipynb #ee628eae
+_COMMANDS = frozenset("""
+    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron pi varpi rho varrho
+    sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega digamma
+    aleph beth gimel daleth hbar hslash ell wp Re Im partial nabla infty emptyset varnothing imath jmath eth mho complement
+    forall exists nexists neg lnot land lor wedge vee vdash models top bot angle measuredangle degree prime backprime
+    sum prod coprod int iint iiint oint bigcup bigcap bigvee bigwedge bigoplus bigotimes bigodot biguplus bigsqcup
+    limits nolimits lim liminf limsup sup inf max min arg deg det dim gcd hom ker Pr exp ln lg log sin cos tan cot sec csc
+    arcsin arccos arctan sinh cosh tanh coth mod bmod pmod pod operatorname
+    frac dfrac tfrac cfrac binom dbinom tbinom sqrt root of over choose atop stackrel overset underset substack
+    overline underline overbrace underbrace overrightarrow overleftarrow overleftrightarrow widehat widetilde hat tilde bar
+    vec dot ddot dddot check breve acute grave mathring not cancel bcancel xcancel boxed
+    times div pm mp cdot cdotp ast star circ bullet oplus ominus otimes oslash odot dagger ddagger amalg setminus wr sqcup
+    sqcap cup cap uplus Cup Cap diamond bigcirc bigtriangleup bigtriangledown triangle triangleleft triangleright square
+    Box blacksquare lozenge blacklozenge bigstar clubsuit diamondsuit heartsuit spadesuit flat natural sharp checkmark
+    eq ne neq lt gt le leq leqq leqslant ge geq geqq geqslant ll gg lll ggg prec preceq succ succeq equiv cong sim simeq
+    approx approxeq asymp doteq propto perp parallel nparallel mid nmid in notin ni owns subset subseteq subsetneq supset
+    supseteq supsetneq sqsubset sqsubseteq sqsupset sqsupseteq nsubseteq nsupseteq smile frown bowtie therefore because
+    triangleq coloneqq nless ngtr nleq ngeq ncong nsim lesssim gtrsim lessgtr gtrless vDash Vdash Vvdash between pitchfork
+    to gets mapsto longmapsto leftarrow rightarrow leftrightarrow Leftarrow Rightarrow Leftrightarrow longleftarrow
+    longrightarrow longleftrightarrow Longleftarrow Longrightarrow Longleftrightarrow iff implies impliedby uparrow downarrow
+    updownarrow Uparrow Downarrow Updownarrow nearrow searrow swarrow nwarrow hookleftarrow hookrightarrow rightharpoonup
+    rightharpoondown leftharpoonup leftharpoondown rightleftharpoons leftrightharpoons rightleftarrows leftrightarrows
+    twoheadrightarrow rightarrowtail curvearrowright circlearrowright xrightarrow xleftarrow nrightarrow nleftarrow
+    nRightarrow nLeftarrow leadsto
+    left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm Bigm langle rangle lfloor rfloor
+    lceil rceil lvert rvert lVert rVert vert Vert lbrace rbrace lbrack rbrack lgroup rgroup backslash
+    dots ldots cdots vdots ddots dotsb dotsc dotsi dotsm dotso colon quad qquad space thinspace enspace
+    text textrm textbf textit textsf texttt textnormal mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr
+    mathnormal boldsymbol bm pmb bf it rm sf tt cal displaystyle textstyle scriptstyle scriptscriptstyle
+    phantom hphantom vphantom begin end cr hline
+""".split())
 
+_LAYOUTS = frozenset("""equation equation* align align* aligned alignat gather gather* gathered split multline multline* cases
+    rcases array matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix""".split())   # what may stand after \begin
+
+# %% ../nbs/04_markdown.ipynb #78ba8824
+_SIGNS = frozenset("\\{}|,;:!> $%&#_\n")   # what may stand after a backslash, besides a name
+_SPACES = frozenset(("!", "quad", "qquad", "enspace", "phantom", "hphantom", "vphantom"))   # a few of them are enough
+_COLUMNS = re.compile(r"\\begin\s*\{(array\}\s*(?!\{[lcr|\s]{0,30}\})|alignat\}(?!\{\d\}))")   # of an odd kind
+
+def _does_nothing_else(formula):
+    "Whether a formula has only commands, signs and layouts that are known to show something where they stand."
+    commands = re.findall(r"\\([A-Za-z]+|.|$)", formula, re.DOTALL)
+    layouts = re.findall(r"\\(?:begin|end)\s*(?:\{([^{}]*)\})?", formula)
+    length = re.search(r"\\(\\|cr)\s*\*?\s*\[", formula)
+    comment = re.search(r"(?<!\\)(\\\\)*[%#$]", formula)
+    return (_COMMANDS | _SIGNS >= set(commands) and _LAYOUTS >= set(layouts)
+        and sum(command in _SPACES for command in commands) <= 20
+        and not (length or comment or _COLUMNS.search(formula)))
+
+# %% ../nbs/04_markdown.ipynb #12a0e3bf
+def _formula(formula, begin, end):
+    "The formula between marks that the page looks for; or as code, if it might do more than be shown."
+    if not _does_nothing_else(formula): return f"<code>{_encoded(formula)}</code>"
+    return f"&#92;{_encoded(begin)}{_encoded(formula)}&#92;{_encoded(end)}"
+
+# %% ../nbs/04_markdown.ipynb #0623e2c8
+_LANGUAGES = {alias: name for name, aliases in {
+    "bash": "sh shell zsh console shell-session shellscript", "c": "h", "cpp": "c++ hpp cc", "csharp": "cs c#", "css": "",
+    "diff": "patch", "docker": "dockerfile", "go": "golang", "haskell": "hs", "html": "xhtml svg", "ini": "cfg conf",
+    "java": "", "javascript": "js jsx node", "json": "jsonc jsonl", "julia": "jl", "kotlin": "kt", "latex": "tex",
+    "lua": "", "make": "makefile", "perl": "pl", "php": "", "powershell": "ps1", "python": "py python3 ipython", "r": "",
+    "ruby": "rb", "rust": "rs", "scala": "", "scss": "", "sql": "sqlite postgresql mysql", "swift": "", "toml": "",
+    "typescript": "ts tsx", "xml": "", "yaml": "yml",
+    "text": "txt plain plaintext output markdown md csv none"}.items() for alias in (name, *aliases.split())}
+
+# %% ../nbs/04_markdown.ipynb #6d4d85c6
+_COLOURS = {"Keyword": "#a4d", "Operator.Word": "#a4d", "Literal.String": "#283", "Comment": "#777", "Literal.Number": "#07b",
+    "Name.Function": "#17d", "Name.Class": "#17d", "Name.Decorator": "#17d", "Name.Tag": "#17d", "Name.Builtin": "#a60",
+    "Name.Attribute": "#a60", "Keyword.Constant": "#07b", "Generic.Deleted": "#c44", "Generic.Inserted": "#283"}
+
+def _colour(kind):
+    "The colour of a kind of word that Pygments knows, or of the kind that it belongs to."
+    while kind and (name := str(kind).removeprefix("Token.")) not in _COLOURS: kind = kind.parent
+    return _COLOURS[name] if kind else ""
+
+# %% ../nbs/04_markdown.ipynb #ea81c403
+_LONG_CODE = 10_000   # Characters
+
+@cache
+def _lexer(language):
+    from pygments.lexers import get_lexer_by_name
+    return get_lexer_by_name(language)
+
+def _coloured(code, language):
+    "HTML for code, with colours if the language is known."
+    plain = _encoded(code)
+    if language in ("", "text") or len(code) > _LONG_CODE: return plain
+    pieces,last = [],""
+    for _,kind,word in _lexer(language).get_tokens_unprocessed(code):
+        colour = last if word.isspace() else _colour(kind)
+        if colour != last: pieces.append("</span>" * bool(last) + f"<span style=color:{colour}>" * bool(colour))
+        pieces.append(_encoded(word))
+        last = colour
+    coloured = "".join(pieces) + "</span>" * bool(last)
+    return coloured if len(coloured) <= 8 * len(code) + 300 else plain
+
+# %% ../nbs/04_markdown.ipynb #c1e2fcad
+def _code(token, *_):
+    "A block of code."
+    word,_,rest = token.info.strip().partition(" ")
+    language = _LANGUAGES.get(word.lower(), "")
+    caption = rest.strip() if language else token.info.strip()
+    above = f"<span style=opacity:0.6>{_encoded(caption)}</span>&#10;" if caption else ""
+    return f"<pre><code>{above}{_coloured(token.content.removesuffix(chr(10)), language)}</code></pre>\n"
+
+# %% ../nbs/04_markdown.ipynb #ab5cda64
+_OTHERS = {
+    "text": _text, "link_open": _link, "image": _image, "fence": _code, "code_block": _code,
+    "link_close": lambda *_: "</a>", "softbreak": lambda *_: "\n", "hardbreak": lambda *_: "<br>\n", "hr": lambda *_: "<hr>\n",
+    "code_inline": lambda token, *_: f"<code>{_encoded(token.content)}</code>",
+    "definition": lambda token, *_: f"<p>{safe_text(token.content)}</p>\n",
+    "math": lambda token, *_: _formula(token.content, *("[]" if token.block else "()")),
+    "math_block": lambda token, *_: f"<p>{_formula(token.content, *'[]')}</p>\n",
+}
+
+# %% ../nbs/04_markdown.ipynb #29f0eea6
 def _blocks(tokens):
     "The tokens of each block of the outermost level."
     block = []
@@ -142,16 +338,63 @@ def _blocks(tokens):
             yield block
             block = []
 
-def _safe_block(block, lines, env, images):
-    first = block[0]
-    if first.type in ("fence", "code_block"): return _code_block(first)
-    source = "\n".join(lines[slice(*first.map)]).strip("\n")
-    if not _DANGER.search(source) and not ("[" in source and env.get("references")): return source
-    html = _parser(images).renderer.render(block, _parser(images).options, env)
-    return _EMPTY.sub("&#10;", html.strip())
+# %% ../nbs/04_markdown.ipynb #0cb034ee
+def _normal(text):
+    "The text with plain line ends, empty lines that are empty, and whole characters."
+    text = re.sub(r"\r\n?", "\n", text)
+    if re.search("[\ud800-\udfff]", text): text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return re.sub(r"^[^\S\n]+$", "", text.translate(_NOT_SHOWN), flags=re.MULTILINE)
 
-def _code_block(token):
-    mark = "`" * max(3, 1 + max(map(len, re.findall("`+", token.content)), default=0))
-    language = re.match(r"[\w+#.-]{0,30}", token.info.strip())[0]
-    if language.lower() == "mermaid": language = ""
-    return f"{mark}{language}\n{token.content.rstrip()}\n{mark}"
+_NOT_SHOWN = {code: sign for code, sign in _REFERENCES.items() if sign == "\ufffd"}
+
+# %% ../nbs/04_markdown.ipynb #9051999c
+_TIMES,_BESIDES = 8,3000   # How many times as many characters as the text has HTML may have, and how many more
+
+def _shown(text, images, keep):
+    "The text as blocks of HTML, but for those in which `keep` finds nothing to write anew."
+    text = _normal(text)
+    lines,blocks,room = text.split("\n"),[],_BESIDES
+    try: tokens = _parser().parse(text)
+    except RecursionError: return [_as_it_stands(text)]   # called from very deep
+    for block in _blocks(tokens):
+        begin,end = block[0].map
+        source = "\n".join(lines[begin:end]).strip("\n")
+        room += _TIMES * len(source)
+        try: blocks.append(_block(block, source, images, keep, room))
+        except _TooMuch: return [*blocks, _as_it_stands("\n".join(lines[begin:]).rstrip())]
+        room -= len(blocks[-1])
+    return blocks
+
+def _block(block, source, images, keep, room):
+    if keep(source): return source
+    if max(token.level for token in block) >= _DEEPEST - 1: return _as_it_stands(source)
+    return re.sub(r"\n\s+", "\n", _html(block, images, room)).strip()   # an empty line would end the HTML
+
+# %% ../nbs/04_markdown.ipynb #03d6fa56
+def safe_html(
+    text:str,           # Markdown, from anybody
+    images:bool=False   # Show images from other hosts, or only links to them?
+) -> str:               # No more than some times as long as the text
+    "HTML that shows the text, and does nothing else."
+    return "\n".join(_shown(text, images, lambda source: False))
+
+# %% ../nbs/04_markdown.ipynb #5fc7be75
+_PROSE = r"""(?:[^\W_]+(?=[ ,!?]|$|[^\x00-\xa0]) | (\*\*?)[^\W_]+(?:[ ][^\W_]+)*\1(?![*\w]))      # how a line begins
+    (?:[A-Za-z0-9] | [^\x00-\xa0\s] | [ ](?![ ]) | (?<=\w)[-/'](?=\w) | (?<=[^ ])[,.;!?%)'"](?=[ ,.;!?%)'":]|$) | (?<=[^ :]):(?=[ ]|$)
+    | (?<=[ ])["'(](?=\w) | (?<=\d)[.,:](?=\d) | (?<=[ ])(\*\*?)[^\W_]+(?:[ ][^\W_]+)*\2(?![*\w]))*"""
+_PLAIN = [re.compile(rf"{begin}{_PROSE}", re.VERBOSE) for begin in ("", r"-[ ]", r"\d{1,3}\.[ ]")]
+
+def _is_plain(source):
+    "Whether a block is prose, or a list of it, in which no parser of Markdown finds anything else."
+    lines = source.split("\n")
+    prose,bullets,numbers = (all(plain.fullmatch(line) for line in lines) for plain in _PLAIN)
+    if numbers: return [line.partition(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]   # as all count
+    return prose or bullets
+
+# %% ../nbs/04_markdown.ipynb #c933173d
+def safe_markdown(
+    text:str,           # Markdown, from anybody
+    images:bool=False   # Show images from other hosts, or only links to them?
+) -> str:               # No more than some times as long as the text
+    "Markdown that shows the text, and does nothing else, whichever program reads it."
+    return "\n\n".join(_shown(text, images, _is_plain))
