@@ -71,8 +71,8 @@ def anchors(code):
 
 def with_formulas(html):
     "Formulas, as the package writes them in its outputs, in MathML, which browsers show by themselves."
-    def formula(found): return convert(unescape(found[2]), display="block" if found[1] == "[" else "inline")
-    return re.sub(r"&#92;([(\[])(.+?)&#92;[)\]]", formula, html, flags=re.DOTALL)
+    def formula(found): return convert(unescape(found[2]), display="block" if found[1] == "91" else "inline")
+    return re.sub(r"&#92;&#(40|91);(.+?)&#92;&#(?:41|93);", formula, html)
 
 
 def as_output(html): return f'\n<div class="output">\n{with_formulas(html.strip())}\n</div>\n' if html.strip() else ""

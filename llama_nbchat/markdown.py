@@ -20,10 +20,10 @@ from markdown_it.token import Token
 # %% ../nbs/04_markdown.ipynb #6a710e05
 __all__ = ["safe_markdown", "safe_html", "safe_text"]
 
-# %% ../nbs/04_markdown.ipynb #b0dd0740
+# %% ../nbs/04_markdown.ipynb #8874b265
 _REFERENCES = {
     **{ord(mark): f"&#{ord(mark)};" for mark in string.punctuation + "\t\n\u2028\u2029"},
-    **{code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0))},   # control characters
+    **{code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))},   # no characters
 }
 
 def _encoded(text):
@@ -278,10 +278,10 @@ _LANGUAGES = {alias: name for name, aliases in {
     "typescript": "ts tsx", "xml": "", "yaml": "yml",
     "text": "txt plain plaintext output markdown md csv none"}.items() for alias in (name, *aliases.split())}
 
-# %% ../nbs/04_markdown.ipynb #6d4d85c6
+# %% ../nbs/04_markdown.ipynb #a962a849
 _COLOURS = {"Keyword": "#a4d", "Operator.Word": "#a4d", "Literal.String": "#283", "Comment": "#777", "Literal.Number": "#07b",
     "Name.Function": "#17d", "Name.Class": "#17d", "Name.Decorator": "#17d", "Name.Tag": "#17d", "Name.Builtin": "#a60",
-    "Name.Attribute": "#a60", "Keyword.Constant": "#07b", "Generic.Deleted": "#c44", "Generic.Inserted": "#283"}
+    "Name.Attribute": "#a60", "Keyword.Constant": "#07b", "Generic.Deleted": "#c44", "Generic.Inserted": "#283", "Error": "#c44"}
 
 def _colour(kind):
     "The colour of a kind of word that Pygments knows, or of the kind that it belongs to."

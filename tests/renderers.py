@@ -109,7 +109,7 @@ html => {
     const page = new DOMParser().parseFromString(html, 'text/html'), found = []
     const elements = 'script iframe frame object embed form input button select textarea base meta link style svg math video audio source img applet'
     for (const element of page.querySelectorAll(elements.split(' ').join(','))) found.push(element.outerHTML)
-    const styles = /^(color|opacity|text-align|font-size|white-space|overflow-wrap|font|width|margin-left|border)$/
+    const leaves = /^(position|inset|top|left|right|bottom|transform|translate|z-index|float|animation|transition|content|clip|filter|cursor|pointer-events|visibility|display|background-image)/
     for (const element of page.querySelectorAll('*')) {
         for (const {name, value} of element.attributes) {
             if (/^on/i.test(name)) found.push(`${name}=${value}`)
@@ -117,8 +117,10 @@ html => {
                 && !/^(https?:|mailto:|#[\w-]*$)/i.test(value)) found.push(`${name}=${value}`)
             if (!/^(href|title|start|style|class|id|dir|lang|align|type|rel|aria-\w+|role|tabindex)$/.test(name)) found.push(`${name}=${value}`)
         }
-        for (const property of element.style) if (!styles.test(property) && !/^(font|text|border|white|overflow)-/.test(property)) found.push(property)
-        if (/url|9999|fixed|absolute/.test(element.getAttribute('style') || '')) found.push(element.getAttribute('style'))
+        for (const property of element.style) {
+            const value = element.style.getPropertyValue(property)
+            if (leaves.test(property) && value != 'initial' || /url|[-]\d|\d{4}/.test(value)) found.push(`${property}: ${value}`)
+        }
     }
     const attributes = [...page.querySelectorAll('[href],[title]')].flatMap(e => [e.getAttribute('href'), e.getAttribute('title')])
     return [found, page.body.textContent + ' ' + attributes.join(' ')]
@@ -149,13 +151,16 @@ class Reader:
             yield "Pandoc", pandoc(shown)
             yield "Pandoc, as for GitHub", pandoc(shown, "gfm")
 
+    def look(self, pages):
+        "For each page what is dangerous in it, and all that can be seen."
+        return self.page.evaluate(f"pages => pages.map({LOOK})", pages)
+
     def complaints(self, texts, show):
         "What is dangerous in what the programs make of the texts when they are shown, and what is missing."
         shown = [show(text) for text in texts]
         for name, pages in self.made(shown):
             assert len(pages) == len(texts), name
-            looked = self.page.evaluate(f"pages => pages.map({LOOK})", pages)
-            for text, markdown, (found, seen) in zip(texts, shown, looked):
+            for text, markdown, (found, seen) in zip(texts, shown, self.look(pages)):
                 if found: yield name, "dangerous", text, markdown, found
                 if lost := missing(text, seen): yield name, "missing", text, markdown, lost
 

@@ -1,6 +1,7 @@
 "A real JupyterLab in a real browser: what the reader sees, what the stop button does, and what a hostile reply cannot do."
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ import nbformat
 import pytest
 
 from tests.notebooks import merged, nbs, outputs, root
+from tests.renderers import LOOK, missing
+from tests.test_renderers import KNOWN, TOUCH, texts
 
 chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if not chromium and not os.environ.get("NEEDS_BROWSER"): pytest.skip("There is no Chromium here.", allow_module_level=True)
@@ -229,6 +232,28 @@ def test_a_reply_cannot_run_in_the_page(notebook):
     assert page.page.evaluate("window.pwns") == 0 and not page.dialogs
     assert {host for host in page.hosts if host} <= {page.address.split("/")[2]}
     assert page.page.url.startswith(page.address.split("?")[0])
+
+
+def test_texts_of_dangerous_parts(notebook):
+    "Two hundred texts, each as an answer, as reasoning and as a note: nothing runs, nothing is fetched, nothing is missing."
+    attacks = texts(200 - len(KNOWN))
+    some = [f"show(attacks[{n}:{n + 40}])" for n in range(0, 200, 40)]   # a cell shows no more than 50 outputs
+    page = notebook(WRITES + f"attacks = json.loads({json.dumps(attacks)!r})\n"
+        "def show(some):\n    for text in some: display_module.NotebookScreen().close(text, text, text)", *some)
+    page.run()
+    time.sleep(5)      # for formulas
+    page.page.evaluate(TOUCH, ".jp-OutputArea-output")
+    shown = page.page.evaluate("""() => [...document.querySelectorAll('.jp-OutputArea-output')].map(output => {
+        const copy = output.cloneNode(true)
+        for (const formula of copy.querySelectorAll('mjx-container')) formula.remove()
+        return [copy.innerHTML, output.textContent, output.scrollWidth, output.scrollHeight] })""")
+    assert len(shown) == 200
+    for text, (found, seen), (_, content, width, height) in zip(attacks, page.page.evaluate(f"pages => pages.map({LOOK})", [html for html, *_ in shown]), shown):
+        assert not [what for what in found if not re.match("target=_|data-j|href=#", what)], (text, found)
+        assert missing(text, seen + content) == [], text
+        assert width < 3000 and height < 20 * len(text) + 2000, (text, width, height)
+    assert page.page.evaluate("window.__x") is None and not page.dialogs
+    assert {host for host in page.hosts if host} <= {page.address.split("/")[2]}
 
 
 def test_code_and_formulas_look_as_written(notebook):
