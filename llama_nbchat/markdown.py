@@ -37,10 +37,11 @@ def safe_text(
     "HTML that shows the text as it is."
     return re.sub("&#(36|92);", r"<span>\g<0></span>", _encoded(text))
 
-# %% ../nbs/04_markdown.ipynb #a7825af3
+# %% ../nbs/04_markdown.ipynb #4c4e4ccc
 def _as_it_stands(text):
-    "HTML that shows a text with its lines and spaces; no more than six bytes for each of the text, and a hundred."
-    return f"<pre style='white-space: pre-wrap; overflow-wrap: anywhere; font: inherit'>{_encoded(text)}</pre>"
+    "HTML that shows a text with its lines and spaces; no more than six bytes for each of the text, and two hundred."
+    style = "white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; background: none; margin: 0; padding: 0; border: 0"
+    return f"<pre style='{style}'>{_encoded(text)}</pre>"
 
 # %% ../nbs/04_markdown.ipynb #934d6669
 _LINK = re.compile(r"(https?://(?=[\w\[])|mailto:)[^\s]+$", re.IGNORECASE)   # where a link may lead
