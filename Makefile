@@ -1,4 +1,5 @@
-# demo, test, docs, bench, lab: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler and make.
+# demo, test, docs, bench, lab: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler, make and bash.
+SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -19,9 +20,11 @@ demo: $(VENV)/.package
 	@$(BIN)/python -m llama_nbchat.demo
 	@echo "Now try it yourself, in a notebook: make lab"
 
+# One thread for each model: see tests/conftest.py, which says how to try more than a part of all moments, too.
+test: export OMP_THREAD_LIMIT = 1
 test: $(VENV)/.dev
-	$(BIN)/nbdev-test
-	$(BIN)/python -m pytest -q
+	PYTHONUNBUFFERED=1 $(BIN)/nbdev-test --do-print
+	$(BIN)/python -m pytest -v --durations=15
 
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export
@@ -38,17 +41,21 @@ outputs: $(VENV)/.dev
 	$(BIN)/python -m tests.notebooks
 	$(BIN)/nbdev-clean
 
+# Installs $(1), and says what pip is doing: of its lines those that name a package or a step.
+define install
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
+	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off --editable "$(1)" \
+		| grep --line-buffered -E "^ *(Collecting|Building|Installing|Preparing|Successfully)"
+endef
+
 # A stamp for each set of packages: made again when the requirements change, and nothing to do otherwise.
 $(VENV)/.package: $(PACKAGE_FILES)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
-	$(BIN)/python -m pip install --quiet --editable .
+	$(call install,.)
 	@touch $@
 
 $(VENV)/.dev: $(PACKAGE_FILES)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(call install,.[dev])
 	@touch $@ $(VENV)/.package
 
 clean:

@@ -1,7 +1,10 @@
 "The package as others get it: what it holds, what it brings, what it imports."
 import subprocess
 import sys
+import threading
 import zipfile
+
+import pytest
 
 import llama_nbchat
 from llama_nbchat.load import demo_path
@@ -37,3 +40,34 @@ def test_wheel(tmp_path):
 
 
 def test_demo_model_is_small(): assert demo_path().stat().st_size <= 3_000_000
+
+
+PIP = """#!/bin/sh
+case "$*" in *"--quiet"*|*" -q"*) exec > /dev/null;; esac
+echo "Collecting a-package"
+echo "  Downloading a-package (1.5 MB)"
+read go
+echo "  Building wheel for a-package (pyproject.toml): still running..."
+echo "it went wrong" >&2
+exit $go
+"""
+
+
+@pytest.mark.parametrize("status", (0, 3))
+def test_installing_says_what_it_does(tmp_path, status):
+    "While it goes on, also where no terminal is; a failure is one, and is tried again next time."
+    stamp = tmp_path/"environment"/".package"
+    python = tmp_path/"environment"/"bin"/"python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PIP)
+    python.chmod(0o755)
+    make = subprocess.Popen(["make", f"VENV={stamp.parent}", str(stamp)], cwd=root, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    patience = threading.Timer(20, make.stdin.close)   # it reads, and goes on
+    patience.start()
+    said = [make.stdout.readline(), make.stdout.readline()]
+    patience.cancel()
+    assert said[0].startswith("Installing") and said[1] == "Collecting a-package\n"     # before it has ended
+    rest, errors = make.communicate(f"{status}\n", timeout=60)
+    assert "still running" in rest and "Downloading" not in rest and "it went wrong" in errors
+    assert (make.returncode == 0, stamp.exists()) == (status == 0, status == 0)
