@@ -13,26 +13,42 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Integral
 from types import SimpleNamespace
 from typing import Any, Protocol, runtime_checkable
 
 from fastcore.basics import patch
 
-from .errors import ChatError, ContextOverflowError, GenerationError, ModelTypeError
+from .errors import ChatError, ContextOverflowError, GenerationError, MessageTypeError, ModelTypeError
+from .messages import whole_text
 
 # %% ../nbs/02_model.ipynb #c2d7edd4
 __all__ = ["Delta", "Usage", "REASONING", "ChatModel", "CompletionModel", "ScriptedModel"]
 
+# %% ../nbs/02_model.ipynb #748db506
+_MOST = 2**53   # more tokens than any model has; from here on, not all numbers are the same as a float
+
+def _figure(value):
+    "A number of tokens; None for what can be none."
+    if not isinstance(value, (Integral, float)) or isinstance(value, bool): return None
+    return int(value) if 0 <= value < _MOST and value == int(value) else None
+
 # %% ../nbs/02_model.ipynb #97b36ff2
 @dataclass(frozen=True)
 class Usage:
-    "What an answer cost, in tokens. A figure that the model does not tell is None."
+    "What an answer cost, in tokens. A figure that the model does not tell, or that can't be right, is None."
     prompt_tokens: int|None = None      # The whole conversation as sent, with the marks of the chat template
     cached_tokens: int|None = None      # How many of them were still in the model's memory from an earlier turn
     completion_tokens: int|None = None  # The answer
+
+    def __post_init__(self):
+        for name in ("prompt_tokens", "cached_tokens", "completion_tokens"):
+            object.__setattr__(self, name, _figure(getattr(self, name)))
+        more = None not in (self.prompt_tokens, self.cached_tokens) and self.cached_tokens > self.prompt_tokens
+        if more: object.__setattr__(self, "cached_tokens", None)
 
     @property
     def evaluated_tokens(self) -> int|None:
@@ -42,11 +58,24 @@ class Usage:
 # %% ../nbs/02_model.ipynb #8aefb1a5
 @dataclass(frozen=True)
 class Delta:
-    "The next piece of an answer."
+    "The next piece of an answer. Raises `MessageTypeError` if its text is none; what else can't be right is None."
     text: str = ""                  # What the answer grows by
     finish_reason: str|None = None  # On the last piece: "stop", "length" (no more room or tokens), None (not told)
     usage: Usage|None = None        # What the answer has cost so far; on the last piece, if not before
     progress: tuple[int,int]|None = None  # Before the first piece: prompt tokens evaluated, and to be evaluated
+
+    def __post_init__(self):
+        if not isinstance(self.text, str):
+            raise MessageTypeError(f"A piece of an answer is a str, not {type(self.text).__name__}.", role="assistant",
+                content=self.text)
+        if not isinstance(self.finish_reason, str): object.__setattr__(self, "finish_reason", None)
+        if not isinstance(self.usage, Usage): object.__setattr__(self, "usage", None)
+        if self.progress is not None: object.__setattr__(self, "progress", _progress(self.progress))
+
+def _progress(value):
+    "How many tokens of how many; None for what can't be that."
+    pair = tuple(map(_figure, value)) if isinstance(value, (tuple, list)) else ()
+    return pair if len(pair) == 2 and None not in pair else None
 
 # %% ../nbs/02_model.ipynb #a33f407c
 REASONING = {"<think>": "</think>", "<thinking>": "</thinking>", "<reasoning>": "</reasoning>",
@@ -103,10 +132,12 @@ def _chunk(delta, finish_reason=None):
     return {"object": "chat.completion.chunk", "choices": [choice]}
 
 def _joined(chunks):
-    choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
-    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    text,reason,usage = "",None,{}
+    for chunk in chunks:
+        piece,reason,usage = _read(chunk, reason, usage)
+        text += piece
     return {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": text},
-        "finish_reason": choices[-1]["finish_reason"]}]}
+        "finish_reason": reason}]}
 
 # %% ../nbs/02_model.ipynb #542b3a03
 class CompletionModel:
@@ -120,13 +151,13 @@ class CompletionModel:
         self.llm = llm
         self.name = _model_name(llm)
         n_ctx = getattr(llm, "n_ctx", None)
-        self.n_ctx = n_ctx() if callable(n_ctx) else n_ctx
+        self.n_ctx = _figure(n_ctx() if callable(n_ctx) else n_ctx) or None
         self.parameters = _parameters(llm.create_chat_completion)
 
     def __repr__(self): return f"CompletionModel({self.name!r})"
 
 def _model_name(llm):
-    path = str(getattr(llm, "model_path", "")).replace("\\", "/")
+    path = whole_text(str(getattr(llm, "model_path", ""))).replace("\\", "/")
     return path.rpartition("/")[2] or type(llm).__name__
 
 def _parameters(method):
@@ -194,14 +225,39 @@ def _deltas(self:CompletionModel, messages, params):
 # %% ../nbs/02_model.ipynb #9943d3ea
 def _read(chunk, reason, usage):
     "The text of a chunk, the finish reason and the usage, or what was known of the two before."
-    if "error" in chunk: raise RuntimeError(chunk["error"])
-    choice = next(iter(chunk.get("choices") or []), {})
-    text = (choice.get("delta") or choice.get("message") or {}).get("content") or ""
-    if not isinstance(text, str): raise TypeError(f"a piece of the answer is not text but {type(text).__name__}")
-    return text,choice.get("finish_reason") or reason,chunk.get("usage") or usage
+    chunk = _of_kind(chunk, Mapping, "a chunk of the answer")
+    if error := chunk.get("error"): raise RuntimeError(_told(error))
+    choices = _of_kind(chunk.get("choices") or [], (list, tuple), "what a chunk offers as choices")
+    choice = _of_kind(choices[0] if choices else {}, Mapping, "a choice")
+    message = _of_kind(choice.get("delta") or choice.get("message") or {}, Mapping, "a part of the answer")
+    ended,counted = choice.get("finish_reason"),chunk.get("usage")
+    return (_text(message.get("content")), ended if isinstance(ended, str) else reason,
+        counted if isinstance(counted, Mapping) else usage)
+
+def _of_kind(value, kind, what):
+    if value is None and kind is Mapping: return {}
+    if isinstance(value, kind): return value
+    wanted = "dict" if kind is Mapping else "list"
+    raise TypeError(f"{what} is not a {wanted} but {type(value).__name__}")
+
+def _text(content):
+    "The text of a message's content: a text, or a list of parts, some of which are texts."
+    if isinstance(content, (list, tuple)): return "".join(map(_text_of_part, content))
+    if content is None or isinstance(content, str): return content or ""
+    raise TypeError(f"a piece of the answer is not text but {type(content).__name__}")
+
+def _text_of_part(part):
+    return _text(part.get("text")) if isinstance(part, Mapping) else _text(part)
+
+def _told(error):
+    "What an error says, whether it is a text, an exception, or a dict with a message."
+    if isinstance(error, Mapping) and isinstance(error.get("message"), str): error = error["message"]
+    try: return whole_text(str(error))
+    except Exception: return f"an error of the type {type(error).__name__}"
 
 def _usage(usage, pieces):
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
     return Usage(usage.get("prompt_tokens"), cached, usage.get("completion_tokens", pieces))
 
 # %% ../nbs/02_model.ipynb #1a6e7191
@@ -210,13 +266,14 @@ _OVERFLOW = re.compile(r"Requested tokens \((\d+)\) exceed context window of (\d
 @patch
 def _explained(self:CompletionModel, error, pieces):
     if isinstance(error, ChatError): return error
-    if found := _OVERFLOW.search(str(error)):
+    told = _told(error)
+    if found := _OVERFLOW.search(told):
         tokens,n_ctx = map(int, found.groups())
         return ContextOverflowError(f"The conversation takes {tokens:,} tokens, but the context window holds "
             f"{n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
             prompt_tokens=tokens, n_ctx=n_ctx)
     when = "in the middle of its answer" if pieces else "before its first word"
-    return GenerationError(f"The model failed {when}: {type(error).__name__}: {error}", pieces=pieces)
+    return GenerationError(f"The model failed {when}: {type(error).__name__}: {told}", pieces=pieces)
 
 # %% ../nbs/02_model.ipynb #0158d741
 @patch
