@@ -10,16 +10,18 @@ __all__ = ['Timings', 'Reply', 'Chat']
 # %% ../nbs/08_chat.ipynb #be5ab9bb
 import copy
 import inspect
+import math
 import os
 import signal
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 from fastcore.basics import patch
@@ -32,8 +34,8 @@ from llama_nbchat.errors import (ChatError, GenerationError, MessageError, Messa
     check_parameters)
 from .load import is_file, load, model_settings
 from .markdown import safe_markdown
-from .messages import ChatMessages
-from .model import REASONING, ChatModel, Delta, Usage
+from .messages import ChatMessages, alternating, whole_text
+from .model import REASONING, ChatModel, Delta, Usage, _figure
 
 # %% ../nbs/08_chat.ipynb #f61a33a1
 __all__ = ["Chat", "Reply", "Timings"]
@@ -61,6 +63,7 @@ class Reply:
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self._written,self._pieces,self._thoughts,self._split = [],[],[],_Split()
         self._earlier,self._draft,self._begin,self._open,self._shown_in = Usage(),None,0,True,None
+        self._at,self._messages_before,self._error = None,0,None   # see `Chat._begin`
 
     @property
     def text(self) -> str:
@@ -76,26 +79,38 @@ class Reply:
 
 # %% ../nbs/08_chat.ipynb #dc8edd1f
 class _Split:
-    "Takes reasoning and answer apart."
-    def __init__(self): self.held,self.closing = "",None   # the mark that is awaited; None: undecided; "": none
+    "Takes reasoning and answer apart, in the same way wherever the text is cut into pieces."
+    def __init__(self):
+        self.held,self.half = "",""   # what awaits more text: perhaps half a mark; half a character
+        self.closing = None           # the mark that is awaited; None: undecided; "": none
 
     def feed(self, piece):
         "What the answer grows by, and the reasoning."
-        self.held += piece
-        if self.closing is None: self._decide(self.held.lstrip())
-        if not self.closing: return (self._give(len(self.held)), "") if self.closing == "" else ("", "")
+        piece = self.half + piece
+        self.half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+        self.held += whole_text(piece.removesuffix(self.half))
+        answer = thoughts = ""
+        while self.held and (step := self._step()):
+            answer,thoughts = answer + step[0],thoughts + step[1]
+        return answer,thoughts
+
+    def _step(self):
+        "The next part of the answer and of the reasoning; None if more text has to come first."
+        if self.closing is None: return self._decide(self.held.lstrip())
+        if not self.closing: return self._give(len(self.held)),""
         thought,mark,after = self.held.partition(self.closing)
         if mark:
             self.closing,self.held = None,after
-            self._decide(after.lstrip())
-            return (self._give(len(self.held)) if self.closing == "" else ""),thought
+            return "",thought
         begun = max((n for n in range(1, len(self.closing)) if self.held.endswith(self.closing[:n])), default=0)
-        return "",self._give(len(self.held) - begun)
+        return ("", self._give(len(self.held) - begun)) if begun < len(self.held) else None
 
     def _decide(self, text):
         if opened := next((mark for mark in REASONING if text.startswith(mark)), None):
             self.closing,self.held = REASONING[opened],text[len(opened):]
         elif text and not any(mark.startswith(text) for mark in REASONING): self.closing = ""
+        else: return None
+        return "",""
 
     def _give(self, n):
         given,self.held = self.held[:n],self.held[n:]
@@ -103,7 +118,8 @@ class _Split:
 
     def close(self):
         "The same for what is held, when nothing more will come."
-        rest = self._give(len(self.held))
+        rest = self._give(len(self.held)) + whole_text(self.half)
+        self.half = ""
         return ("", rest) if self.closing else (rest, "")
 
 # %% ../nbs/08_chat.ipynb #a0571c3f
@@ -131,16 +147,17 @@ def _add(self:Reply, text, thought):
 
 @patch
 def _take_up(self:Reply):
-    "Takes apart again what was written, now that more will come: its end may be half a mark."
-    self._pieces,self._thoughts,self._split,self._earlier = [],[],_Split(),self.usage
+    "Takes apart again what was written: more will come, and its end may be half a mark; or a piece was interrupted."
+    self._pieces,self._thoughts,self._split = [],[],_Split()
     for piece in self._written: self._add(*self._split.feed(piece))
 
 def _sum(earlier, usage):
     "What the beginning of an answer and its continuation cost together."
     if earlier.completion_tokens is None or usage.completion_tokens is None: return usage
-    new = (earlier.evaluated_tokens or 0) + (usage.evaluated_tokens or 0)
-    cached = None if earlier.prompt_tokens is None else max(0, earlier.prompt_tokens - new)
-    return Usage(earlier.prompt_tokens, cached, earlier.completion_tokens + usage.completion_tokens)
+    new,prompt = (earlier.evaluated_tokens or 0) + (usage.evaluated_tokens or 0),earlier.prompt_tokens
+    if None not in (prompt, usage.prompt_tokens): prompt = max(0, usage.prompt_tokens - earlier.completion_tokens)
+    cached = None if prompt is None else max(0, prompt - new)
+    return Usage(prompt, cached, earlier.completion_tokens + usage.completion_tokens)
 
 @patch
 def _copy(self:Reply):
@@ -163,11 +180,54 @@ def _ipython_display_(self:Reply):
 def __repr__(self:Reply):
     return f"<Reply: {len(self.text)} characters, {'interrupted' if self.interrupted else self.finish_reason}>"
 
+# %% ../nbs/08_chat.ipynb #fd993861
+def _checked(name, fitting):
+    "A property of a chat that is set to what `fitting` makes of a value, or not at all."
+    def value(chat): return vars(chat)[name]
+    def set_to_fitting(chat, value): vars(chat)[name] = fitting(chat, value)
+    return property(value, set_to_fitting, doc=fitting.__doc__)
+
+def _messages(chat, messages):
+    "The conversation; may be set to another one, or to what `ChatMessages.from_messages` takes."
+    chat._settle()
+    fitting = messages if isinstance(messages, ChatMessages) else ChatMessages.from_messages(messages)
+    chat._unanswered = None
+    return fitting
+
+def _model(chat, source):
+    "The model; may be set to whatever `load` takes."
+    chat._settle()
+    model = load(source)
+    check_parameters(chat.params, getattr(model, "parameters", None), model.name)
+    return model
+
+def _params(chat, params):
+    "Sampling parameters for each prompt."
+    if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
+        raise ParameterError(f'params is a dict, such as {{"temperature": 0}}, not {params!r}.', name="params",
+            nearest=None)
+    chat._check(params)
+    return dict(params)
+
+def _overflow(chat, overflow):
+    "What to do when the context window is full: see `fit`."
+    if overflow in ("drop", "error") or callable(overflow): return overflow
+    raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow",
+        nearest=None)
+
+def _font_size(chat, pixels):
+    "Of the answers in a notebook, in pixels."
+    if isinstance(pixels, Real) and not isinstance(pixels, bool) and 0 < pixels < math.inf: return pixels
+    raise ParameterError(f"font_size is a number of pixels, such as 16, not {pixels!r}.", name="font_size",
+        nearest=None)
+
 # %% ../nbs/08_chat.ipynb #b2343a61
 class Chat:
     "One conversation with a model."
     footer = True   # Are a few figures shown below each answer?
     images = False  # Are images from other hosts shown, or only links to them?
+    messages,params,model = _checked("messages", _messages),_checked("params", _params),_checked("model", _model)
+    overflow,font_size = _checked("overflow", _overflow),_checked("font_size", _font_size)
 
     def __init__(self,
         llm:Any=None,             # Whatever `load` takes: a path, a `Llama`, a model; None: the demo model
@@ -179,25 +239,25 @@ class Chat:
         images:bool=None,         # Show images from other hosts? None: `Chat.images`
         **params                  # Sampling parameters for each prompt: `temperature`, `max_tokens`, `seed`, ...
     ):
-        self.messages,self.params,self.font_size,self.overflow = ChatMessages(),params,font_size,overflow
+        self._replies,self._unanswered = [],None   # and the one that was asked for last, if it is none of the replies
+        self._asking = None # A weak reference to the generator of the answer that was asked for last, and its cell
+        self.font_size,self.overflow = font_size,overflow
+        messages = vars(self)["messages"] = ChatMessages()
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
         if isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion"):
             call = f"Chat(model, {llm!r})" if isinstance(llm, str) else "Chat(model)"
             raise MessageTypeError(f"The model comes first: write {call}.", role="system", content=system_message)
-        if system_message is not None: self.messages.append_system_message(system_message)
-        if not (overflow in ("drop", "error") or callable(overflow)):
-            raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow",
-                nearest=None)
+        if system_message is not None: messages.append_system_message(system_message)
         if is_file(llm): _check_before_loading(llm, params)
-        self.model = load(llm)
-        self._check(params)
-        self._replies = []
-        self._asking = None # A weak reference to the generator of the answer that was asked for last, and its cell
+        vars(self)["model"] = load(llm)
+        self.params = params
 
     @property
     def last(self) -> Reply|None:
-        "The last reply that is part of the conversation."
+        "The last reply: that of the last turn, or one that was begun after it and never came to an answer."
+        begun = self._asked_in_vain()
+        if begun is not None and begun._written and not begun._open: return begun
         return next((reply for reply in reversed(self._replies) if self._holds(reply)), None)
 
     def _holds(self, reply):
@@ -209,6 +269,13 @@ class Chat:
     def _repr_html_(self): return conversation(self.messages, self.images)
 
     def _repr_pretty_(self, printer, cycle): printer.text(repr(self.messages))
+
+# %% ../nbs/08_chat.ipynb #d44ae029
+@patch
+def _asked_in_vain(self:Chat):
+    "The reply that was asked for last, if it has no answer, and the conversation is what it was then; else None."
+    reply = self._unanswered
+    return reply if reply is not None and reply._messages_before == len(self.messages) else None
 
 # %% ../nbs/08_chat.ipynb #a1d2f5e6
 _OWN = {"self", "messages", "stream"}   # of the parameters of a model, those that the chat sets
@@ -273,66 +340,109 @@ def _uninterrupted():
 
 # %% ../nbs/08_chat.ipynb #78afef40
 @patch
-def _answer(self:Chat, reply, params, itself, at) -> Iterator[tuple]:
+def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
     "What text and reasoning grow by, and the deltas. `reply` grows with them, and is committed when it ends."
-    self._claim(itself[0])
-    reply._begin = len(self.messages) if at is None else at
-    written,before,deltas = len(reply._written),(reply.interrupted, reply.finish_reason),None
-    draft = self._draft(reply, params)
-    try:
-        if written: reply._take_up()
-        start,reply.interrupted,reply.finish_reason = time.perf_counter(),True,None
-        deltas = self.model.stream(draft, **{**self.params, **params})
-        for delta in deltas:
-            yield *reply._grow(delta, time.perf_counter() - start),delta
-            start = time.perf_counter()
-        reply.interrupted = False
-        yield *reply._add(*reply._split.close()),Delta()
-    except ChatError: raise
-    except Exception as error: raise GenerationError(f"The model failed: {type(error).__name__}: {error}") from error
-    finally:
-        if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
-        self._commit(reply, at)
-        if hasattr(deltas, "close"): deltas.close()
+    with _error_kept(reply):
+        self._claim(itself[0])
+        reply._begin = len(self.messages) if reply._at is None else reply._at
+        written,before,deltas = len(reply._written),(reply.interrupted, reply.finish_reason),None
+        draft = self._draft(reply, params)
+        try:
+            if written: reply._take_up()
+            reply._earlier = reply.usage
+            start,reply.interrupted,reply.finish_reason = time.perf_counter(),True,None
+            deltas = self.model.stream(draft, **_whole({**self.params, **params}))
+            for delta in deltas:
+                yield *reply._grow(delta, time.perf_counter() - start),delta
+                start = time.perf_counter()
+            reply.interrupted = False
+            yield *reply._add(*reply._split.close()),Delta()
+        except ChatError: raise
+        except Exception as error:
+            raise GenerationError(f"The model failed: {type(error).__name__}: {error}") from error
+        finally:
+            if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
+            self._commit(reply)
+            if hasattr(deltas, "close"): deltas.close()
+
+@contextmanager
+def _error_kept(reply):
+    try: yield
+    except Exception as error:
+        reply._error = str(error)   # not the error itself, which would keep all that is on its way alive
+        raise
+
+def _whole(value):
+    "The same value, with whole texts within lists and dicts."
+    if isinstance(value, str): return whole_text(value)
+    if type(value) is list: return [_whole(item) for item in value]
+    return {name: _whole(item) for name,item in value.items()} if type(value) is dict else value
 
 @patch
 def _draft(self:Chat, reply, params):
     "What the model gets: the messages before the prompt, as far as they fit, the prompt, and an answer that was begun."
-    prompt,begun = {"role": "user", "content": reply.prompt},"".join(reply._written)
-    draft = [*self.messages[:reply._begin], prompt]
-    if begun: return [*(reply._draft or draft), {"role": "assistant", "content": begun}]
-    limit,most = self._window(),{**self.params, **params}.get("max_tokens")
-    room = min(most if isinstance(most, int) and most > 0 else limit, limit // 4) if limit else 0
-    last = self.last
-    before = last.left_out if last else 0
-    sent,reply.left_out = fit(draft, self.model.count, limit, self.overflow, room, before)
-    reply._draft = None if sent is draft else sent   # what is not simply the conversation, to go on with
+    begun = whole_text("".join(reply._written))
+    draft = alternating([*self.messages[:reply._begin], {"role": "user", "content": reply.prompt}])
+    answer = [{"role": "assistant", "content": begun}] if begun else []
+    if begun and not self._is_full(reply): return (reply._draft or draft) + answer
+    limit,most,last = self._window(),self._most(params),reply if begun else self.last
+    room = min(most or limit, limit // 4) if limit else 0
+    before = 0 if last is None else last.left_out
+    draft += answer
+    sent,reply.left_out = fit(draft, self._count, limit, self.overflow, room, before)
+    if sent is not draft: sent = alternating(sent)
+    reply._draft = None if sent is draft else sent[:len(sent) - len(answer)]   # not simply the conversation
     return sent
 
 @patch
 def _window(self:Chat):
     "The model's context window in tokens, if it tells."
-    return self.model.n_ctx if isinstance(self.model.n_ctx, int) else None
+    return _figure(self.model.n_ctx) or None
 
 @patch
-def _commit(self:Chat, reply, at):
+def _count(self:Chat, messages):
+    "How many tokens the messages take. Raises `GenerationError` if the model gives no number."
+    try: counted = self.model.count(messages)
+    except ChatError: raise
+    except Exception as error:
+        raise GenerationError(f"The model can't count: {type(error).__name__}: {error}") from error
+    tokens = _figure(counted)
+    if tokens is None: raise GenerationError(f"The model's count is no number of tokens, but {counted!r}.")
+    return tokens
+
+@patch
+def _most(self:Chat, params):
+    "How many tokens an answer may have, if there is a limit."
+    most = {**self.params, **params}.get("max_tokens")
+    return most if isinstance(most, int) and most > 0 else None
+
+@patch
+def _commit(self:Chat, reply):
     "Adds prompt and answer to the conversation, unless there is no answer; a second time changes nothing."
-    if not reply._open or reply.interrupted and not reply._written: return
+    if not reply._open: return
     with _uninterrupted():
+        reply._take_up()
         reply._add(*reply._split.close())
-        if at is None: reply._begin = len(self.messages)
-        self.messages.append_turn(reply.prompt, reply.text, at=at)
-        earlier = [other for other in self._replies if other._begin < reply._begin]
-        self._replies,reply._open = [*earlier, reply],False
+        if reply.text.strip(): self._add_turn(reply)
+        reply._messages_before,reply._open = len(self.messages),False
+
+@patch
+def _add_turn(self:Chat, reply):
+    if reply._at is None: reply._begin = len(self.messages)
+    self.messages.append_turn(reply.prompt, reply.text, at=reply._at)
+    self._replies = [*(other for other in self._replies if other._begin < reply._begin), reply]
+    if self._unanswered is reply: self._unanswered = None
 
 # %% ../nbs/08_chat.ipynb #3771a522
 @patch
 def _begin(self:Chat, reply, params, at=None):
     "The generator of the pieces of a reply; it takes the place of what comes after the first `at` messages."
     _check_prompt(reply.prompt)
-    self._check(params)
+    reply.prompt,reply._at,reply._error = whole_text(reply.prompt),at,None
+    reply._messages_before,self._unanswered = len(self.messages),reply
+    with _error_kept(reply): self._check({**self.params, **params})
     reply._open,itself = True,[]
-    pieces = self._answer(reply, params, itself, at)
+    pieces = self._answer(reply, params, itself)
     itself.append(weakref.ref(pieces))
     return pieces
 
@@ -385,7 +495,7 @@ def prompt_stream(self:Chat,
 @patch
 def _show(self:Chat, text, params, at=None, live=True, going_on=None):
     with _Interrupts() as interrupts:
-        reply = going_on or Reply(text)
+        reply = Reply(text) if going_on is None else going_on
         pieces = self._begin(reply, params, at)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
         growing.pieces,growing.thoughts = list(reply._pieces),list(reply._thoughts)
@@ -394,9 +504,9 @@ def _show(self:Chat, text, params, at=None, live=True, going_on=None):
         finally:
             interrupts.armed = False
             pieces.close()
-            self._commit(reply, at)
+            self._commit(reply)
             growing.pieces,growing.thoughts = reply._pieces,reply._thoughts   # an interrupt may have come between
-            growing.close(self._note(reply, interrupts.pressed))
+            growing.close(self._note(reply, params, interrupts.pressed))
             reply._shown_in = _cell()
     if growing.failure:
         warnings.warn(f"The answer could not be shown: {growing.failure!r}. It is in chat.last.", stacklevel=4)
@@ -415,17 +525,63 @@ def _read(self:Chat, pieces, growing, interrupts):
         if text or thought: growing.write(text, thought)
         elif delta.progress and not growing.text: growing.wait(*delta.progress)
 
+# %% ../nbs/08_chat.ipynb #d4ecf417
+@patch
+def _ending(self:Chat, reply, params, stopped):
+    "How an answer ended, unless it is complete, and how to go on."
+    answered,cut = bool(reply.text.strip()),self._cut_by(reply, params)
+    if reply.interrupted and not (reply._written or stopped): return   # an error, which says it all
+    if reply.interrupted: end = "broken off by an error" if reply._error else "stopped"
+    elif answered: end = cut
+    else: end = f"the model never came to an answer{cut and ': ' + cut}"
+    if reply.interrupted and not answered: end += " before the first word"
+    if end: yield end if answered else f"{end}; nothing was added"
+    yield from self._ways_on(reply, params, answered)
+
+@patch
+def _cut_by(self:Chat, reply, params):
+    "What has cut an answer; nothing if it was not cut."
+    if reply.finish_reason == "content_filter": return "cut by a content filter"
+    if reply.finish_reason != "length": return ""
+    where = "" if reply.text.strip() or not reply.reasoning else " in its reasoning"
+    if self._is_full(reply): return f"cut{where} because the context window is full"
+    if most := self._most(params): return f"cut{where} by max_tokens={most}"
+    unknown = self._window() and reply.usage.prompt_tokens is None
+    return f"cut{where} because the context window is full" if unknown else f"cut{where} by a limit of the model"
+
+@patch
+def _is_full(self:Chat, reply):
+    "Whether the context window has no room for another token, as far as that is known."
+    usage,limit = reply.usage,self._window()
+    return bool(limit) and (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) >= limit
+
+@patch
+def _ways_on(self:Chat, reply, params, answered):
+    "What can be done about an answer that was cut, or that never came."
+    cut = reply.finish_reason == "length"
+    if not (cut or reply.interrupted and not answered) or not reply._written: return
+    if self._is_full(reply) and not self._can_leave_out(reply): return
+    most = self._most(params)
+    if getattr(self.model, "resumes", False): yield "chat.resume() goes on"
+    elif most and cut and not answered: yield f"chat.retry(max_tokens={4 * most}) asks again"
+
+@patch
+def _can_leave_out(self:Chat, reply):
+    "Whether there are turns before the prompt that could be left out to make room."
+    sent = reply._draft or [*self.messages[:reply._begin], {"role": "user"}]
+    return self.overflow != "error" and sum(message["role"] == "user" for message in sent) > 1
+
 # %% ../nbs/08_chat.ipynb #3dc0fb30
 @patch
-def _note(self:Chat, reply, stopped=False):
+def _note(self:Chat, reply, params, stopped=False):
     "What is said below an answer."
-    notes = ["stopped"] if reply.interrupted and (reply._written or stopped) else []
+    notes = [*self._ending(reply, params, stopped)]
     if n := reply.left_out:
         prompts = [message["content"] for message in self.messages if message["role"] == "user"]
         begin = " ".join(prompts[0].split())[:40]
         turns = "the first turn" if n == 1 else f"the first {n} turns"
         notes.append(f"not sent, because the context window is full: {turns}, from “{begin}” on")
-    if self.footer: notes += self._figures(reply)
+    if self.footer and reply._written: notes += self._figures(reply)
     return " · ".join(notes)
 
 @patch
@@ -482,7 +638,7 @@ def clear(self:Chat):
 def _cut(self:Chat, at):
     with _uninterrupted():
         self.messages.cut(at)
-        self._replies = [reply for reply in self._replies if reply._begin < at]
+        self._replies,self._unanswered = [reply for reply in self._replies if reply._begin < at],None
 
 # %% ../nbs/08_chat.ipynb #0e877b58
 @patch
@@ -490,7 +646,8 @@ def retry(self:Chat,
     **params   # Sampling parameters for this time
 ) -> Reply:    # The new answer, already shown
     "Asks the last prompt again. The new answer takes the place of the old one. Raises `ChatError` if there is none."
-    return self.edit(self.messages[self._last_turn()]["content"], **params)
+    prompt,at = self._asked_last()
+    return self._show(prompt, params, at)
 
 @patch
 def edit(self:Chat,
@@ -498,12 +655,14 @@ def edit(self:Chat,
     **params        # Sampling parameters for this time
 ) -> Reply:         # The new answer, already shown
     "Asks something else in the place of the last prompt. Raises `ChatError` if there is none."
-    return self._show(text, params, at=self._last_turn())
+    return self._show(text, params, self._asked_last()[1])
 
 @patch
-def _last_turn(self:Chat):
+def _asked_last(self:Chat):
+    "The last prompt, and at which message it stands; None: it stands nowhere yet, and comes at the end."
     self._settle()
-    if turns := self._turns(): return turns[-1]
+    if (reply := self._asked_in_vain()) is not None: return reply.prompt,reply._at
+    if turns := self._turns(): return self.messages[turns[-1]]["content"],turns[-1]
     raise ChatError('There is no prompt to try again: ask something first, as in chat("Hello").')
 
 # %% ../nbs/08_chat.ipynb #d5be9143
@@ -512,8 +671,9 @@ def fork(self:Chat) -> Chat:  # With the same model, messages and settings
     "A new chat with the same past, independent from here on."
     self._settle()
     other = copy.copy(self)
-    other.messages,other.params,other._asking = copy.copy(self.messages),dict(self.params),None
+    other._asking,other.messages,other.params = None,copy.copy(self.messages),self.params
     other._replies = [reply._copy() for reply in self._replies]
+    if self._unanswered is not None: other._unanswered = self._unanswered._copy()
     return other
 
 # %% ../nbs/08_chat.ipynb #ae758c91
@@ -523,17 +683,30 @@ def resume(self:Chat,
 ) -> Reply:    # The last reply, which has grown, already shown
     "Goes on with an answer that was stopped or cut. Raises `ChatError` if there is nothing to go on with."
     self._settle()
-    reply = self.last
-    if reply is None or reply._begin + 2 != len(self.messages):
+    in_vain = self._asked_in_vain()
+    reply = self.last if in_vain is None else in_vain
+    if reply is None or in_vain is None and reply._begin + 2 != len(self.messages):
         raise ChatError('There is no answer to go on with: ask something first, as in chat("Hello").')
-    if not (reply.interrupted or reply.finish_reason == "length"):
+    begun = reply._written and (reply.interrupted or reply.finish_reason == "length")
+    if in_vain is not None and not begun: raise ChatError(_what_happened(reply))
+    if not begun:
         raise ChatError("The last answer is complete. To have another one, use retry(); to hear more, ask for it.")
     if not getattr(self.model, "resumes", False):
-        raise ChatError(f"{self.model.name} can't go on with an answer. Ask it to, as in chat(\"Go on\").")
-    return self._show(None, params, at=reply._begin, going_on=reply)
+        instead = 'Ask it to, as in chat("Go on").' if in_vain is None else "Ask it again: retry()."
+        raise ChatError(f"{self.model.name} can't go on with an answer. {instead}")
+    at = reply._begin if in_vain is None else reply._at
+    return self._show(None, params, at, going_on=reply)
+
+def _what_happened(reply):
+    "Why a prompt got no answer, and what to do."
+    happened = "got an answer without a word"
+    if reply.interrupted: happened = "was stopped before its first word"
+    if reply._error is not None: happened = f"got no answer ({reply._error.rstrip('.')})"
+    prompt = " ".join(reply.prompt.split())[:40]
+    return f"“{prompt}” {happened}; nothing was added: retry() asks it again."
 
 # %% ../nbs/08_chat.ipynb #5ee60fad
 @patch(as_prop=True)
 def context(self:Chat) -> Context:
     "How much of the context window the conversation takes, in tokens."
-    return Context(self.model.count(self.messages.get_messages()) if self.messages else 0, self._window())
+    return Context(self._count(alternating(self.messages)) if len(self.messages) else 0, self._window())

@@ -95,8 +95,8 @@ def wait(self:GrowingText,
 def close(self:GrowingText,
     note:str=""   # What is to be said below the text
 ):
-    "Shows the finished text, if there is any."
-    if self.shown_at > -math.inf or self.pieces or self.thoughts:
+    "Shows the finished text, and the note, if there is any of them."
+    if note or self.shown_at > -math.inf or self.pieces or self.thoughts:
         self._show(self.screen.close, self.text, self.reasoning, note, last=True)
 
 @patch
@@ -313,7 +313,9 @@ class TextScreen:
         note:str=""         # Shown in a terminal
     ):
         "Writes the rest, and ends the line."
-        if text: self.show(text + (f"\n\n({note})\n" if note and self._terminal() else "\n"))
+        end = f"({note})\n" if note and self._terminal() else ""
+        if text: self.show(f"{text}\n\n{end}" if end else f"{text}\n")
+        elif end: self.show(end)
 
     def _terminal(self): return getattr(self.file or sys.stdout, "isatty", bool)()
 

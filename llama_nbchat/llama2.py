@@ -15,7 +15,7 @@ from fastcore.basics import patch
 
 from .chat import Chat, Reply
 from .display import with_font_size
-from .messages import ChatMessages
+from .messages import ChatMessages, alternating
 
 # %% ../nbs/09_llama2.ipynb #d1731788
 __all__ = ["Llama2ChatVersion2"]
@@ -40,13 +40,13 @@ class Llama2ChatVersion2:
 @patch
 def _get_llama2_response(self:Llama2ChatVersion2) -> str:  # The text of the answer
     "Asks the model for an answer to the messages so far."
-    self.model_response = self._llm.create_chat_completion(self._chat_messages.get_messages())
+    self.model_response = self._llm.create_chat_completion(alternating(self._chat_messages))
     return self.model_response["choices"][0]["message"]["content"]
 
 @patch
 def _get_llama2_response_stream(self:Llama2ChatVersion2) -> Iterator[dict]:  # Chunks, as llama-cpp-python makes them
     "Asks the model for a stream of chunks that answer the messages so far."
-    return self._llm.create_chat_completion(self._chat_messages.get_messages(), stream=True)
+    return self._llm.create_chat_completion(alternating(self._chat_messages), stream=True)
 
 @patch
 def _format_markdown_with_style(self:Llama2ChatVersion2,
