@@ -3,6 +3,8 @@ __version__ = "0.1.0"
 
 from llama_nbchat.errors import *
 from llama_nbchat.messages import *
+from llama_nbchat.exclusive import *
+from llama_nbchat.saved import *
 from llama_nbchat.model import *
 from llama_nbchat.engine import *
 from llama_nbchat.load import *

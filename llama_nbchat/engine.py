@@ -17,9 +17,8 @@ import os
 import random
 import re
 import time
-import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from numbers import Real
@@ -30,7 +29,9 @@ from fastcore.basics import patch
 
 from .errors import ContextOverflowError, GenerationError, ModelTypeError, ParameterError
 from .errors import MessageError, StateError, check_parameters
-from .model import REASONING, Delta, Usage, in_turn
+from .exclusive import beside, check_usable, in_turn
+from .model import REASONING, Delta, Usage
+from .saved import read_state, refuse_state, write_state
 
 # %% ../nbs/03_engine.ipynb #5b5e5c09
 __all__ = ["Engine"]
@@ -57,8 +58,8 @@ class Decoder:
         self.adds_space = self.tokenize("x") != self.tokenize("x", begins=False)   # to a text that begins
 
     def check(self):
-        "Raises `ModelTypeError` if the model is not there any more."
-        if self.llm._ctx.ctx is None: raise ModelTypeError("This Llama has been closed: load it again.", llm=self.llm)
+        "Raises `ModelTypeError` if the model is not there any more, or is another process's."
+        check_usable(self.llm)
 
 # %% ../nbs/03_engine.ipynb #965657b7
 @patch
@@ -220,9 +221,45 @@ def restore(self:Decoder,
     "Puts a saved KV cache in the place of the present one."
     self.trim(0)
     data = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-    if not self.lib.llama_state_seq_set_data(self.context, data, len(state), 0): self.trim(0)
-    else: self.tokens = list(tokens)
+    whole = self.lib.llama_state_seq_set_data(self.context, data, len(state), 0) == len(state)
+    if whole and self._holds_positions(len(tokens)): self.tokens = list(tokens)
+    else: self._wipe()
     return bool(self.tokens)
+
+@patch
+def _holds_positions(self:Decoder, n):
+    "Whether the cache goes from the first of `n` tokens to the last, as far as llama.cpp knows."
+    first,last = (ask(self.memory, 0) for ask in (self.lib.llama_memory_seq_pos_min, self.lib.llama_memory_seq_pos_max))
+    return last == n - 1 and (first == 0 or not self.trimmable)
+
+@patch
+def _wipe(self:Decoder):
+    "Empties the cache, and also overwrites what was in it."
+    self.tokens.clear()
+    self.lib.llama_memory_clear(self.memory, True)
+
+# %% ../nbs/03_engine.ipynb #d1a9e40c
+@patch
+def _scores(self:Decoder):
+    from numpy.ctypeslib import as_array
+    return as_array(self.lib.llama_get_logits_ith(self.context, -1), (self.llm.n_vocab(),))
+
+# %% ../nbs/03_engine.ipynb #f6d3399a
+@patch
+def restore_from_outside(self:Decoder,
+    tokens:list[int],  # What it is said to hold; fewer than `n_ctx`
+    state:bytes        # Somebody says that it is from `save`
+) -> bool:             # Whether it fits, and can be gone on from; if not, the cache is empty
+    "Like `restore`, for a state that need not be one."
+    if not self.restore(tokens, state): return False
+    try:
+        self.evaluate(tokens[-1:])
+        scores = self._scores()
+        works = bool((scores == scores).all())   # what is no number is not equal to itself
+    except GenerationError: works = False
+    if not works: self._wipe()
+    elif self.trimmable: self.trim(len(tokens))
+    return works and (self.trimmable or self.restore(tokens, state))
 
 # %% ../nbs/03_engine.ipynb #e9328139
 @patch
@@ -247,11 +284,6 @@ def sampler(self:Decoder,
         for process in processors: scores[:] = process(llm.input_ids[:n], scores)
         return choose_plainly()
     return choose_processed if processors else choose_plainly
-
-@patch
-def _scores(self:Decoder):
-    from numpy.ctypeslib import as_array
-    return as_array(self.lib.llama_get_logits_ith(self.context, -1), (self.llm.n_vocab(),))
 
 @patch
 def _check_grammar(self:Decoder, grammar):
@@ -390,40 +422,81 @@ class _States:
         self.kept.append(self.kept.pop(n))
         return held,self.kept[-1]
 
+# %% ../nbs/03_engine.ipynb #19fc4d9f
+class _Stops:
+    "Finds stop strings in a text that comes in pieces."
+    def __init__(self, stops):
+        self.next,self.depth,self.ending,self.back = {},[0],[0],[0]   # a place in the tree is a number, the root is 0
+        self.place = 0
+        for stop in stops: self._plant(stop)
+        for (before, character), place in sorted(self.next.items(), key=lambda edge: self.depth[edge[1]]):
+            if before: self.back[place] = self._step(self.back[before], character)
+            self.ending[place] = self.ending[place] or self.ending[self.back[place]]   # the longest one that ends here
+
+    def _plant(self, stop):
+        place = 0
+        for character in stop:
+            if (place, character) not in self.next:
+                self.next[place, character] = len(self.depth)
+                for values,value in ((self.depth, self.depth[place] + 1), (self.ending, 0), (self.back, 0)):
+                    values.append(value)
+            place = self.next[place, character]
+        self.ending[place] = len(stop)
+
+    def _step(self, place, character):
+        while place and (place, character) not in self.next: place = self.back[place]
+        return self.next.get((place, character), 0)
+
+    def feed(self, text):
+        "How far before the end of this piece the first stop string begins, or 0; how much may be the beginning of one."
+        if not self.next: return 0,0
+        begins = 0
+        for rest,character in zip(range(len(text), 0, -1), text):
+            self.place = self._step(self.place, character)
+            if length := self.ending[self.place]: begins = max(begins, length + rest - 1)
+        return begins,self.depth[self.place]
+
 # %% ../nbs/03_engine.ipynb #370e6b2b
 class _Writer:
     "Makes text of tokens as they come."
     def __init__(self, piece, stops):
-        self.piece,self.stops = piece,[stop for stop in stops if stop]
+        self.piece,self.stops = piece,_Stops(stop for stop in stops if stop)
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self.tokens,self.texts,self.held = [],[],""
-        self.given,self.stopped = 0,False   # characters; whether a stop string was found
-        self.marks = [(0, 0)]               # how many tokens make how many characters
+        self.tokens,self.texts,self.held = [],[],deque()
+        self.read,self.given,self.stopped = 0,0,False   # characters, and characters; whether a stop string was found
+        self.marks = [(0, 0)]                           # how many tokens make how many characters
 
     def write(self, token) -> str:
         "The text that can be shown now that this token has come."
         self.tokens.append(token)
-        self.held += self.decoder.decode(self.piece(token))
-        if not self.decoder.getstate()[0]: self.marks.append((len(self.tokens), self.given + len(self.held)))
-        return self._give(self._free() if self.stops else len(self.held))
+        text = self.decoder.decode(self.piece(token))
+        self._hold(text)
+        if not self.decoder.getstate()[0]: self.marks.append((len(self.tokens), self.read))
+        found,begun = self.stops.feed(text)
+        if found: self.read,self.stopped = self.read - found,True   # what follows is never given
+        return self._give(self.read - self.given - (0 if found else begun))
 
     def close(self) -> str:
         "The text that was held back, once nothing follows."
-        if not self.stopped: self.held += self.decoder.decode(b"", True)
-        return self._give(len(self.held))
+        if not self.stopped: self._hold(self.decoder.decode(b"", True))
+        return self._give(self.read - self.given)
+
+    def _hold(self, text):
+        self.held.append(text)
+        self.read += len(text)
 
     def _give(self, n):
-        text,self.held = self.held[:n],self.held[n:]
+        "The first `n` characters of those held."
+        parts = []
+        while n > 0:
+            part = self.held.popleft()
+            if len(part) > n: self.held.appendleft(part[n:])
+            parts.append(part[:n])
+            n -= len(part)
+        text = "".join(parts)
         self.texts.append(text)
         self.given += len(text)   # last: an interrupt may come between
         return text
-
-    def _free(self):
-        "How many characters can't be part of a stop string; what follows a whole one is dropped."
-        found = [at for stop in self.stops if (at := self.held.find(stop)) >= 0]
-        if found: self.held,self.stopped = self.held[:min(found)],True
-        begun = [n for stop in self.stops for n in range(1, len(stop)) if self.held.endswith(stop[:n])]
-        return len(self.held) - (0 if found else max(begun, default=0))
 
     def written(self):
         "The text that was given as far as it is made of whole tokens, and these tokens."
@@ -522,7 +595,7 @@ def count(self:Engine,
     messages:list[dict]  # The conversation
 ) -> int:                # Tokens, with the marks of the chat template
     "How many tokens of the context window the conversation takes."
-    return len(self._tokens(self._render(messages, {})))
+    return beside(self.llm, lambda: len(self._tokens(self._render(messages, {}))))
 
 # %% ../nbs/03_engine.ipynb #1716de8b
 _WORTH_SAVING = 16   # Tokens; fewer are evaluated again sooner than their cache is put aside
@@ -663,29 +736,33 @@ def _sampling(self:Engine, settings):
     known = inspect.signature(self.llm._init_sampler).parameters
     return {name: value for name, value in settings.items() if name in known}
 
-# %% ../nbs/03_engine.ipynb #ced842d5
-_STATE = b"llama_nbchat state 1 "
-
+# %% ../nbs/03_engine.ipynb #089c9699
 @patch
 def _fingerprint(self:Engine):
     "What a saved cache depends on: the model's file, the settings of the context, and the version of the library."
     path,settings,digest = Path(self.llm.model_path),self.llm.context_params,hashlib.sha256()
-    if not path.exists(): raise StateError(f"The model's file, {str(path)!r}, is not there any more.", path=str(path))
-    with path.open("rb") as file:
-        for begin in (0, max(0, path.stat().st_size - 2**20)):
-            file.seek(begin)
-            digest.update(file.read(2**20))
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for begin in (0, max(0, size - 2**20)):
+                file.seek(begin)
+                digest.update(file.read(2**20))
+    except OSError as error:
+        raise StateError(f"The model's file, {str(path)!r}, can't be read any more: {error.strerror}.", path=str(path))
     names = [name for name, _ in settings._fields_ if name.startswith(("rope", "yarn", "type_", "flash", "swa", "kv_"))]
-    return dict(model=f"{path.stat().st_size} bytes, {digest.hexdigest()}", library=version("llama-cpp-python"),
+    return dict(model=f"{size} bytes, {digest.hexdigest()}", library=version("llama-cpp-python"),
         settings={name: getattr(settings, name) for name in names}, n_ctx=self.n_ctx,
         lora=f"{self.llm.lora_path} {self.llm.lora_scale}")
+
+# %% ../nbs/03_engine.ipynb #16a75a32
+_TRANSCRIPT_CHARACTERS = 2**21   # that are saved with a state
 
 @patch
 def save_state(self:Engine,
     path:str|os.PathLike  # The file; it is replaced if there is one
 ):
     "Writes the KV cache of the conversation that was used last. Raises `StateError` if there is none."
-    for _ in in_turn(self.llm, self._save(Path(path))): pass
+    for _ in in_turn(self.llm, self._save(path)): pass
 
 @patch
 def _save(self:Engine, path):
@@ -693,22 +770,24 @@ def _save(self:Engine, path):
     self.decoder.begin()
     tokens,state = self.decoder.tokens,self.decoder.save()
     if not tokens: raise StateError("There is nothing to save yet: ask something first.", path=str(path))
-    known = [(*texts, n, t) for texts, (n, t) in self.transcripts.known.items() if _common(t, tokens) >= len(t) - 1]
-    about = json.dumps(dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=known)).encode()
-    beside,content = path.parent/(path.name + ".part"),about + b"\n" + state
-    try:
-        beside.write_bytes(_STATE + str(zlib.crc32(content)).encode() + b"\n" + content)
-        os.replace(beside, path)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", error)
-        raise StateError(f"{str(path)!r} can't be written: {why}.", path=str(path)) from error
-    finally:
-        with suppress(OSError, ValueError): beside.unlink(missing_ok=True)
+    write_state(path, dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=self._transcripts_of(tokens)), state)
 
-# %% ../nbs/03_engine.ipynb #b2c6b233
+@patch
+def _transcripts_of(self:Engine, tokens):
+    "The transcripts that lead to these tokens: texts, whole characters, how many tokens, and one that is missing."
+    found,room = [],_TRANSCRIPT_CHARACTERS
+    for (prompt, answer), (whole, known) in reversed(list(self.transcripts.known.items())):
+        shared = _common(known, tokens)
+        if shared < len(known) - 1: continue
+        room -= len(prompt) + len(answer)
+        if room < 0: break
+        found.append([prompt, answer, whole, shared, known[shared:]])
+    return found[::-1]
+
+# %% ../nbs/03_engine.ipynb #3a4995bd
 @patch
 def load_state(self:Engine,
-    path:str|os.PathLike  # A file that `save_state` wrote
+    path:str|os.PathLike  # A file that `save_state` wrote; trust it like a model file, for it decides what is answered
 ):
     "Makes a saved KV cache known: the next prompt that fits will use it. Raises `StateError` if the file does not fit."
     for _ in in_turn(self.llm, self._load(path)): pass
@@ -716,15 +795,34 @@ def load_state(self:Engine,
 @patch
 def _load(self:Engine, path):
     yield from ()
-    def refuse(why): raise StateError(f"{str(path)!r} {why}. The conversation will be evaluated again.", path=str(path))
-    try: start,_,content = Path(path).read_bytes().partition(b"\n")
-    except OSError as error: refuse(f"can't be read: {error.strerror}")
-    if not start.startswith(_STATE): refuse("is not a saved state")
-    if start != _STATE + str(zlib.crc32(content)).encode(): refuse("is damaged")
-    about,_,state = content.partition(b"\n")
-    about = json.loads(about)
+    about,state = read_state(path, self.states.budget)
+    tokens,transcripts = self._contents(path, about)
+    self.decoder.begin()
+    if len(self.decoder.tokens) >= _WORTH_SAVING: self._put_aside()
+    if not self.decoder.restore_from_outside(tokens, state): refuse_state(path, "is damaged: llama.cpp does not take it")
+    self.states.add(tokens, state, self.decoder.trimmable)
+    for transcript in transcripts: self.transcripts.add(*transcript)
+
+@patch
+def _contents(self:Engine, path, about):
+    "The tokens and the transcripts of a saved state. Raises `StateError` for what `save_state` would not write."
+    fingerprint,tokens,saved = (about.get(name) for name in ("fingerprint", "tokens", "transcripts"))
+    if not isinstance(fingerprint, dict): refuse_state(path, "is damaged")
     for what,now in self._fingerprint().items():
-        if about["fingerprint"].get(what) != now: refuse(f"was saved with another {what}")
-    if len(state) > self.states.budget or len(about["tokens"]) >= self.n_ctx: refuse("is too large for this engine")
-    for transcript in about["transcripts"]: self.transcripts.add(*transcript)
-    self.states.add(about["tokens"], state, self.decoder.trimmable)
+        if fingerprint.get(what) != now: refuse_state(path, f"was saved with another {what}")
+    if not self._are_tokens(tokens) or not tokens or not isinstance(saved, list): refuse_state(path, "is damaged")
+    if len(tokens) >= self.n_ctx: refuse_state(path, "is too large for this engine")
+    if not all(self._is_transcript(entry, len(tokens)) for entry in saved): refuse_state(path, "is damaged")
+    return tokens,[(*texts, tokens[:shared] + rest) for *texts, shared, rest in saved]
+
+@patch
+def _are_tokens(self:Engine, values):
+    last = self.llm.n_vocab() - 1
+    return isinstance(values, list) and all(type(value) is int and 0 <= value <= last for value in values)
+
+@patch
+def _is_transcript(self:Engine, entry, n):
+    "Whether it is a prompt, an answer, characters of it, how many of the `n` tokens, and at most one more."
+    if not isinstance(entry, list) or [type(value) for value in entry] != [str, str, int, int, list]: return False
+    _,answer,whole,shared,rest = entry
+    return 0 <= whole <= len(answer) and 0 <= shared <= n and len(rest) <= 1 and self._are_tokens(rest)
