@@ -2,6 +2,7 @@
 __version__ = "0.1.0"
 
 from llama_nbchat.errors import *
+from llama_nbchat.gguf import *
 from llama_nbchat.messages import *
 from llama_nbchat.exclusive import *
 from llama_nbchat.saved import *

@@ -8,13 +8,14 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/load.html.md"""
 __all__ = ['MAX_CONTEXT', 'model_settings', 'demo_path', 'load', 'is_file']
 
 # %% ../nbs/05_load.ipynb #7c3e6710
-import ctypes
 import inspect
 import os
 import re
 import sys
 import weakref
+from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,7 @@ from typing import Any
 
 from .errors import ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters
 from .engine import Engine
+from .gguf import read_header, why_no_chat
 from .model import ChatModel, CompletionModel
 
 # %% ../nbs/05_load.ipynb #23a97b62
@@ -50,11 +52,12 @@ def _models_in(folder):
     return "There is no .gguf file in it or in the folders in it: give the path of one."
 
 def _checked(path):
+    if not path.is_file(): raise ModelFileError(f"{str(path)!r} is no file with a content.", path=str(path))
     try:
         with path.open("rb") as file: start = file.read(64)
     except OSError as error: raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path))
     if start.startswith(b"GGUF"): return path
-    raise ModelFileError(f"{str(path)!r} is not a GGUF file: {_kind(start)}", path=str(path))
+    raise ModelFileError(f"{str(path)!r} is not a GGUF file: {_kind(start, path.name)}", path=str(path))
 
 # %% ../nbs/05_load.ipynb #c5ccb50c
 def _advice(given):
@@ -71,14 +74,91 @@ def _advice(given):
     advice = f"Relative paths begin at {str(Path.cwd())!r}. Without a path, load() gives the demo model."
     return f"{advice} {as_message}" if re.fullmatch(r"\w{1,50}", given) else advice
 
-def _kind(start):
-    "What a file that is no GGUF file may be, by its first bytes."
+# %% ../nbs/05_load.ipynb #7f832bab
+_PIECE = re.compile(r"(.+\.gguf)([.-])(split-|part-?|)([a-z]{1,2}|\d+(?:of\d+)?)")   # of a file that was cut anywhere
+
+def _kind(start, name):
+    "What a file that is no GGUF file may be, by its first bytes and its name."
     if not start: return "it is empty. Download it again."
+    if piece := _PIECE.fullmatch(name): return f"it is a piece of one. {_joining(piece)}."
     if start.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer. Run `git lfs pull` to get the model itself."
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "it is a web page. Download the file itself, not its page."
     return "convert the model with llama.cpp's convert_hf_to_gguf.py, or download it in GGUF format."
+
+def _joining(piece):
+    "How to join the pieces of a file."
+    whole,separator,kind,_ = piece.groups()
+    return f"Join all pieces in their order, as with `cat {whole}{separator}{kind}* > {whole}`"
+
+# %% ../nbs/05_load.ipynb #0400e84d
+_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
+_MERGE = "`llama-gguf-split --merge` with the path of the first part joins them"
+
+def _other_parts(header):
+    "The headers of a model's other files. Raises `ModelFileError` if this is not the first, or one is missing."
+    number,count = (header.values.get(f"split.{key}") for key in ("no", "count"))
+    if not isinstance(number, int) or not isinstance(count, int) or not 1 < count < 2**16: return []
+    if _goes_on(header):
+        _refuse(header, f"is made of {count} parts that were put one behind the other. Give the first part instead, "
+            f"called '...-00001-of-{count:05}.gguf'; {_MERGE}")
+    first,*others = [f"{_stem(header, count)}-{n:05}-of-{count:05}.gguf" for n in range(1, count + 1)]
+    missing = [other for other in others if not header.path.with_name(other).is_file()]
+    if number: _refuse(header, f"is part {number + 1} of {count}. Give the first part, {_beside(header, first)}")
+    if header.path.name != first:
+        _refuse(header, f"is part 1 of {count}, by another name: call it {first!r}, and the others likewise; {_MERGE}")
+    if missing: _refuse(header, f"is part 1 of {count}. Download what is missing beside it: {_listed(missing)}")
+    return [_part(read_header(header.path.with_name(other)), n) for n,other in enumerate(others, 1)]
+
+# %% ../nbs/05_load.ipynb #689b0bd9
+def _stem(header, count):
+    "The beginning of the names of a model's parts."
+    if named := _PART.fullmatch(header.path.name): return named[1]
+    beside = (_PART.fullmatch(file.name) for file in header.path.parent.glob(f"*-of-{count:05}.gguf"))
+    stems = {part[1] for part in beside if part}
+    return stems.pop() if len(stems) == 1 else header.path.stem
+
+def _beside(header, name):
+    "The path of a file in the same folder, or its name if there is none."
+    path = header.path.with_name(name)
+    return repr(str(path)) if path.is_file() else f"called {name!r}, which is not in the same folder"
+
+def _listed(names): return ", ".join(map(repr, names[:4])) + f" and {len(names) - 4:,} more" * (len(names) > 4)
+
+# %% ../nbs/05_load.ipynb #6df0aee3
+def _part(header, number):
+    "The header of a part, if it is that of this number; numbers begin at 0."
+    if header.values.get("split.no") == number: return header
+    _refuse(header, f"is not part {number + 1}, as its name says: give the parts their own names again")
+
+def _goes_on(header):
+    "Whether another model file follows in the same file."
+    alignment = min(header.values.get("general.alignment", 32), 2**16)
+    with header.path.open("rb") as file:
+        file.seek(min(max(header.begin, header.end), header.size))
+        return b"GGUF" in file.read(alignment + 4)
+
+def _refuse(header, why, **figures):
+    raise ModelFileError(f"{str(header.path)!r} {why}.", path=str(header.path), **figures)
+
+# %% ../nbs/05_load.ipynb #582c2ca6
+def _examined(path, overrides):
+    "The header of a file that may be loaded; `overrides` count in the place of its values. Raises `ModelFileError`."
+    header = read_header(path)
+    others = _other_parts(header)
+    for part in (replace(header, values={**header.values, **overrides}), *others):
+        missing = part.end - part.size
+        if missing > 0:
+            _refuse(part, f"is incomplete: {missing:,} of its {part.end:,} bytes are missing. {_completing(part)}",
+                missing=missing)
+        if why := why_no_chat(part): _refuse(part, why)
+    return header
+
+def _completing(header):
+    "What to do about a file that ends too early."
+    piece = _PIECE.fullmatch(header.path.name)
+    return _joining(piece) if piece else "Download it again"
 
 # %% ../nbs/05_load.ipynb #ebb474d0
 MAX_CONTEXT = 8192   # Tokens; the largest context window that is taken without being asked for
@@ -124,24 +204,6 @@ def _reason(errors):
     "What llama.cpp complained of first, without the name of the C function."
     return re.sub(r"^\w+: (error loading model: )?", "", errors[0]) if errors else "llama.cpp gives no reason"
 
-# %% ../nbs/05_load.ipynb #5e9f2ffb
-def _trained_context(llama_cpp, path):
-    "The context window the model was trained for, in tokens, or 0 if the file does not say; None if it is refused."
-    from llama_cpp._utils import suppress_stdout_stderr
-    params = llama_cpp.llama_model_default_params()
-    params.vocab_only = True
-    with suppress_stdout_stderr(): model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
-    if not model: return None
-    try:
-        architecture = _metadata(llama_cpp, model, "general.architecture")
-        return int(_metadata(llama_cpp, model, f"{architecture}.context_length") or 0)
-    finally: llama_cpp.llama_model_free(model)
-
-def _metadata(llama_cpp, model, key):
-    buffer = ctypes.create_string_buffer(64)
-    size = llama_cpp.llama_model_meta_val_str(model, key.encode("utf-8"), buffer, len(buffer))
-    return buffer.value.decode("utf-8") if size > 0 else ""
-
 # %% ../nbs/05_load.ipynb #ac9875a6
 def _load_file(path, params):
     "A `llama_cpp.Llama` for the file, with the settings of a chat where `params` have none."
@@ -153,16 +215,30 @@ def _load_file(path, params):
     n_ctx = params.get("n_ctx", 0)
     if not isinstance(n_ctx, int) or n_ctx < 0:
         raise ParameterError(f"n_ctx is a number of tokens, such as 4096, not {n_ctx!r}.", name="n_ctx", nearest=None)
-    advice = "If the file is incomplete, download it again; if its kind is unknown, update llama-cpp-python."
+    overrides = params.get("kv_overrides")
+    trained = _examined(path, overrides if isinstance(overrides, Mapping) else {}).own("context_length")
+    settings = {**_settings(llama_cpp, trained if isinstance(trained, int) else 0), **params}
     with _log(llama_cpp) as errors:
-        trained = _trained_context(llama_cpp, path)
-        try:
-            if trained is not None: return llama_cpp.Llama(str(path), **{**_settings(llama_cpp, trained), **params})
-        except (ValueError, TypeError, RuntimeError, MemoryError) as error:
-            errors.append(str(error))
-            advice = "If memory is short, take a smaller context window, such as n_ctx=2048, or a smaller model."
-    raise ModelFileError(f"{str(path)!r} can't be loaded: {_reason(errors)}. {advice}", path=str(path))
+        try: llm = llama_cpp.Llama(str(path), **settings)
+        except Exception as error: errors.append(str(error) or "there is not enough memory")
+        else: return _chatting(llama_cpp, llm)
+    reason = _reason(errors)
+    advice = "The file may be damaged: download it again. If it is of a new kind, update llama-cpp-python."
+    if re.search("memory|alloc|context", " ".join(errors)):
+        advice = "If memory is short, take a smaller context window, such as n_ctx=2048, or a smaller model."
+    raise ModelFileError(f"{str(path)!r} can't be loaded: {reason}. {advice}", path=str(path))
 
+# %% ../nbs/05_load.ipynb #7c724267
+def _chatting(llama_cpp, llm):
+    "The model, if it goes on with a text token by token. Raises `ModelFileError` if not."
+    model,memory = llm._model.model,llama_cpp.llama_get_memory(llm._ctx.ctx)
+    alone = llama_cpp.llama_model_has_decoder(model) and not llama_cpp.llama_model_has_encoder(model)
+    if alone and memory and not llama_cpp.llama_model_is_diffusion(model): return llm
+    llm.close()
+    why = "holds a model that can't chat: it does not go on with a text word by word"
+    raise ModelFileError(f"{llm.model_path!r} {why}.", path=llm.model_path)
+
+# %% ../nbs/05_load.ipynb #65428e40
 def model_settings() -> frozenset[str]:  # Parameters of `llama_cpp.Llama`, and `cache_bytes`
     "The names that `load` takes for a file."
     import llama_cpp
