@@ -14,7 +14,6 @@ import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, NamedTuple
 
 from .errors import ModelFileError
@@ -71,6 +70,10 @@ class _Values(_Front):
         self.spend(size // 16)
         return self.take(size).decode("utf-8", "replace")
 
+    def damaged(self, name, how):
+        "Refuses a file because of a key or a tensor."
+        self.refuse(f"is damaged: {_short(name)} {how}.")
+
     def skip_texts(self, count):
         length = _TEXT.unpack_from
         while count:
@@ -82,20 +85,25 @@ class _Values(_Front):
         "A value of the type: a number, a `bool`, a `str` or an `Array`."
         if kind == _STRING: return self.text()
         if kind == _ARRAY: return self.array(key)
-        if kind not in _NUMBERS: self.refuse(f"is damaged: {key!r} is of type {kind}, which does not exist.")
+        if kind not in _NUMBERS: self.damaged(key, f"is of type {kind}, which does not exist")
         return self.number(kind)
 
     def array(self, key):
         kind,count = self.number(4),self.number(10)
-        if kind == _ARRAY: self.refuse(f"is damaged: {key!r} is an array of arrays.")
+        if kind == _ARRAY: self.damaged(key, "is an array of arrays")
         if kind != _STRING and kind not in _NUMBERS:
-            self.refuse(f"is damaged: {key!r} is an array of type {kind}, which does not exist.")
+            self.damaged(key, f"is an array of type {kind}, which does not exist")
         self.spend(count)
         begin = self.position()
         if kind == _STRING: self.skip_texts(count)
         else: self.go(begin + count * _NUMBERS[kind].size)
         self.spend((self.position() - begin) // 16)
         return Array(kind, count, begin, self.position())
+
+def _short(value):
+    "A value for an error, which may be long."
+    text = f"{value:,}" if isinstance(value, int) else repr(value)
+    return text if len(text) <= 80 else f"{text[:76]}..."
 
 class Array(NamedTuple):
     "Where an array of `count` values lies in the file. `kind` is their type: 8 for texts."
@@ -165,11 +173,11 @@ def _tensors(front, count):
     for _ in range(count):
         front.spend(16)
         name,dimensions = front.text(),front.number(4)
-        if name in found: front.refuse(f"is damaged: it has two tensors called {name!r}.")
-        if dimensions > 4: front.refuse(f"is damaged: the tensor {name!r} has {dimensions:,} dimensions.")
+        if name in found: front.damaged(name, "is the name of two tensors")
+        if dimensions > 4: front.damaged(name, f"is a tensor of {dimensions:,} dimensions")
         shape = tuple(front.number(10) for _ in range(dimensions))
         found[name] = Tensor(shape, front.number(4), front.number(10))
-        if math.prod(shape) >= 2**63: front.refuse(f"is damaged: no file holds a tensor of the shape {shape}.")
+        if math.prod(shape) >= 2**63: front.damaged(name, f"is a tensor of the shape {shape}")
     return found
 
 # %% ../nbs/11_gguf.ipynb #8066bc7e
@@ -193,7 +201,7 @@ def _header(front, brief):
         front.spend(16)
         key = front.text()
         if brief and key.startswith("tokenizer."): return header
-        if key in header.values: front.refuse(f"is damaged: it has the key {key!r} twice.")
+        if key in header.values: front.damaged(key, "is there twice")
         header.values[key] = front.value(front.number(4), key)
     if not brief: _place(front, header, n_tensors)
     return header
@@ -207,7 +215,7 @@ def _place(front, header, n_tensors):
     "Notes where the tensors lie."
     alignment = header.values.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-        front.refuse(f"is damaged: tensors can't be aligned to {alignment!r} bytes.")
+        front.damaged("general.alignment", f"can't be {_short(alignment)}")
     header.tensors = _tensors(front, n_tensors)
     header.begin = -(-front.position() // alignment) * alignment
     header.end = max((header.begin + tensor.offset + _bytes(tensor) for tensor in header.tensors.values()), default=0)
@@ -254,13 +262,13 @@ def _check_numbers(header):
 
 def _claims(header, *keys):
     "What the header says for some keys."
-    said = [f"{header.architecture}.{key} = {_shown(header, key)}" for key in keys if header.own(key) is not None]
+    known = [key for key in keys if header.own(key) is not None]
+    said = [f"{header.architecture[:40]}.{key[-60:]} = {_shown(header, key)}" for key in known]
     return f"is damaged: its header says {' and '.join(said) or f'nothing about {keys[0]}'}, which no model can have"
 
 def _shown(header, key):
     value = header.own(key)
-    if isinstance(value, Array): return f"{header.numbers(key)[:8]}"
-    return f"{value:,}" if isinstance(value, int) else shorten(repr(value), 60)
+    return _short(header.numbers(key)[:8] if isinstance(value, Array) else value)
 
 # %% ../nbs/11_gguf.ipynb #12ba046f
 _TURNS_WHOLE_HEADS = set("""apertus arcee arctic baichuan chameleon codeshell cogvlm dbrx deci deepseek dots1 ernie4_5
@@ -305,15 +313,16 @@ def _check_tensors(header):
     "Whether llama.cpp can reckon with the weights as they are stored."
     for name,tensor in header.tensors.items():
         if (header.begin + tensor.offset) % _AT_MULTIPLES:
-            yield f"is damaged: the tensor {name!r} does not begin at a multiple of {_AT_MULTIPLES} bytes"
+            yield f"is damaged: the tensor {_short(name)} does not begin at a multiple of {_AT_MULTIPLES} bytes"
         vector = len(tensor.shape) < 2 or _PLAIN.fullmatch(name)
         if tensor.kind in _NO_WEIGHTS and name.endswith(".weight") or tensor.kind and vector and _is_weight(name):
-            yield f"is damaged: the tensor {name!r} is of type {tensor.kind}, which is none for weights like these"
+            yield f"is damaged: the tensor {_short(name)} is of type {tensor.kind}, which is none for it"
 
 def _is_weight(name): return name.endswith((".weight", ".bias", ".ssm_a", ".ssm_d"))
 
 # %% ../nbs/11_gguf.ipynb #f12794fe
 _UTF8 = [byte for byte in range(245) if byte not in (0xC0, 0xC1)]   # bytes that texts are made of
+_BYTE = 6   # the type of a token that stands for a byte
 _DEFAULT_FIRST = {"llama": 1, "gpt2": 11, "bert": 101, "plamo2": 1}   # llama.cpp's own
 
 def _check_vocabulary(header):
@@ -328,6 +337,9 @@ def _check_vocabulary(header):
     if model == "llama":
         missing = [byte for byte in _UTF8 if known.isdisjoint((b"<0x%02X>" % byte, bytes([byte])))]
         if missing: yield _unfit(f"it has no token for {len(missing)} of the bytes that texts are made of")
+    kinds = own("token_type")
+    if model == "bert" and isinstance(kinds, Array) and _BYTE in header.items(kinds):
+        yield _unfit("a WordPiece tokenizer knows no bytes")
     if model == "rwkv":
         written = {re.sub(rb"(?s)\\(x[0-9a-f]{2}|.)", _unescaped, token) for token in tokens}
         if not {token[:1] for token in written} <= written: yield _unfit("a text may begin like one, and with none")

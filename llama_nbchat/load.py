@@ -202,7 +202,7 @@ def _log(llama_cpp):
 
 def _reason(errors):
     "What llama.cpp complained of first, without the name of the C function."
-    return re.sub(r"^\w+: (error loading model: )?", "", errors[0]) if errors else "llama.cpp gives no reason"
+    return re.sub(r"^\w+: (error loading model: )?", "", errors[0])[:400] if errors else "llama.cpp gives no reason"
 
 # %% ../nbs/05_load.ipynb #ac9875a6
 def _load_file(path, params):

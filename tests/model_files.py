@@ -93,17 +93,25 @@ class Parts:
             return self.as_bytes()
         finally: self.__dict__ = before
 
-    def stored_as(self, n, kind):
-        "The file as bytes with one tensor of another type, all its values zero or nearly so, and all in its place."
-        tensors, data = [], b""
-        for other in self.tensors:
-            content, changed = self.tensor_data(other), other is self.tensors[n]
-            if changed:
-                values, size = SIZES[kind]
-                content = bytes(math.prod(other[1]) // values * size)
-            tensors.append([*other[:2], kind if changed else other[2], len(data)])
+    def laid_out(self, tensors):
+        "The attributes for tensors that lie one behind the other: [name, shape, type, bytes] each."
+        placed, data = [], b""
+        for name, shape, kind, content in tensors:
+            placed.append([name, shape, kind, len(data)])
             data += content + bytes(-len(content) % self.alignment)
-        return self.changed(tensors=tensors, data=data)
+        return dict(tensors=placed, data=data)
+
+    def with_data(self): return [[*tensor[:3], self.tensor_data(tensor)] for tensor in self.tensors]
+
+    def stored_as(self, n, kind):
+        "The file as bytes with one tensor of another type, all its values zero or nearly so."
+        tensors, (values, size) = self.with_data(), SIZES[kind]
+        tensors[n][2:] = kind, bytes(math.prod(tensors[n][1]) // values * size)
+        return self.changed(**self.laid_out(tensors))
+
+    def without(self, name):
+        "The file as bytes without one tensor."
+        return self.changed(**self.laid_out([tensor for tensor in self.with_data() if tensor[0] != name]))
 
     def with_key(self, name, kind, value): return self.changed(keys={**self.keys, name: (kind, value)})
 
@@ -111,16 +119,11 @@ class Parts:
         "Writes the tensors into so many files, the keys into the first; returns their paths."
         step, paths = -(-len(self.tensors) // parts), []
         for part in range(parts):
-            tensors, data = self.tensors[part * step:(part + 1) * step], b""
-            placed = []
-            for tensor in tensors:
-                placed.append([*tensor[:3], len(data)])
-                content = self.tensor_data(tensor)
-                data += content + bytes(-len(content) % self.alignment)
+            tensors = self.laid_out(self.with_data()[part * step:(part + 1) * step])
             keys = {**(self.keys if part == 0 else {}), "split.no": ("u16", part), "split.count": ("u16", parts),
                 "split.tensors.count": ("i32", len(self.tensors))}
             paths.append(Path(folder) / f"{name}-{part + 1:05}-of-{parts:05}.gguf")
-            paths[-1].write_bytes(self.changed(keys=keys, tensors=placed, data=data))
+            paths[-1].write_bytes(self.changed(keys=keys, **tensors))
         return paths
 
 
@@ -275,6 +278,48 @@ def broken(parts):
         yield f"random bytes {n}", bytes(content)
 
 
+def make_encoder_decoder(path, layers=2):
+    "A T5, which turns one text into another."
+    from benchmarks.random_model import Small
+    made = Small(path, "t5", layers)
+    made.writer.add_relative_attn_buckets_count(32)
+    made.writer.add_decoder_start_token_id(0)
+    width = made.width
+    made.add_norms(width, "enc.output_norm", "dec.output_norm")
+    for side, attentions in (("enc", ["attn"]), ("dec", ["attn", "cross_attn"])):
+        for block in (f"{side}.blk.{n}" for n in range(layers)):
+            made.add_norms(width, f"{block}.ffn_norm", *(f"{block}.{name}_norm" for name in attentions))
+            for name in attentions:
+                for part in "qkvo": made.add(f"{block}.{name}_{part}", width, width)
+            made.add(f"{block}.attn_rel_b", 32, 2)
+            made.add(f"{block}.ffn_up", 2 * width, width)
+            made.add(f"{block}.ffn_down", width, 2 * width)
+    return made.finish()
+
+
+def make_encoder(path, layers=2):
+    "A BERT, which makes a vector of a text."
+    import numpy as np
+    from benchmarks.random_model import Small
+    made = Small(path, "bert", layers)
+    width = made.width
+    for add, value in ((made.writer.add_layer_norm_eps, 1e-6), (made.writer.add_token_type_count, 2),
+            (made.writer.add_causal_attention, False)): add(value)
+    made.add("token_types", 2, width)
+    made.add("position_embd", 8192, width)
+    made.add_norms(width, "token_embd_norm")
+    made.writer.add_tensor("token_embd_norm.bias", np.zeros(width, np.float32))
+    for block in (f"blk.{n}" for n in range(layers)):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"): made.add(f"{block}.{name}", width, width)
+        made.add(f"{block}.ffn_up", 2 * width, width)
+        made.add(f"{block}.ffn_down", width, 2 * width)
+        for name in ("attn_output_norm", "layer_output_norm"):
+            made.add_norms(width, f"{block}.{name}")
+            made.writer.add_tensor(f"{block}.{name}.bias", np.zeros(width, np.float32))
+    made.finish().write_bytes(Parts(path).without(b"output.weight"))
+    return path
+
+
 def outcome(run, seconds=20, memory=4 * 2**30):
     "What becomes of a function in a process of its own: what it returns, or how it died."
     read, write = os.pipe()
@@ -294,7 +339,7 @@ def outcome(run, seconds=20, memory=4 * 2**30):
         os.write(write, said.encode("utf-8", "replace")[:60_000])
         os._exit(0)
     os.close(write)
-    with os.fdopen(read, "rb") as pipe: said = pipe.read().decode()
+    with os.fdopen(read, "rb") as pipe: said = pipe.read().decode("utf-8", "replace")
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status == 0: return said
     return "hangs" if status == -signal.SIGALRM else f"dies of {signal.Signals(-status).name}"
