@@ -141,6 +141,8 @@ class Header:
         with self.path.open("rb") as file:
             file.seek(array.begin)
             content,texts,at = file.read(array.end - array.begin),[],0
+        if len(content) < array.end - array.begin:
+            raise ModelFileError(f"{str(self.path)!r} has become shorter while it was read.", path=str(self.path))
         if array.kind != _STRING: return [number for number, in _NUMBERS[array.kind].iter_unpack(content)]
         for _ in range(array.count):
             begin = at + 8

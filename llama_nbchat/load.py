@@ -147,13 +147,20 @@ def _examined(path, overrides):
     "The header of a file that may be loaded; `overrides` count in the place of its values. Raises `ModelFileError`."
     header = read_header(path)
     others = _other_parts(header)
-    for part in (replace(header, values={**header.values, **overrides}), *others):
+    for part in (_overridden(header, overrides), *others):
         missing = part.end - part.size
         if missing > 0:
             _refuse(part, f"is incomplete: {missing:,} of its {part.end:,} bytes are missing. {_completing(part)}",
                 missing=missing)
         if why := why_no_chat(part): _refuse(part, why)
     return header
+
+def _overridden(header, overrides):
+    "The header with other values; llama.cpp takes only those of the type that is there."
+    known,values = header.values,{}
+    for key,value in overrides.items():
+        if isinstance(key, str) and type(value) is type(known.get(key, value)): values[key] = value
+    return replace(header, values={**known, **values})
 
 def _completing(header):
     "What to do about a file that ends too early."
@@ -216,10 +223,14 @@ def _load_file(path, params):
     if not isinstance(n_ctx, int) or n_ctx < 0:
         raise ParameterError(f"n_ctx is a number of tokens, such as 4096, not {n_ctx!r}.", name="n_ctx", nearest=None)
     overrides = params.get("kv_overrides")
-    trained = _examined(path, overrides if isinstance(overrides, Mapping) else {}).own("context_length")
+    try: trained = _examined(path, overrides if isinstance(overrides, Mapping) else {}).own("context_length")
+    except OSError as error:
+        raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path)) from error
     settings = {**_settings(llama_cpp, trained if isinstance(trained, int) else 0), **params}
     with _log(llama_cpp) as errors:
         try: llm = llama_cpp.Llama(str(path), **settings)
+        except (TypeError, AttributeError) as error:
+            raise ParameterError(f"The parameters do not fit: {error}.", name=None, nearest=None) from error
         except Exception as error: errors.append(str(error) or "there is not enough memory")
         else: return _chatting(llama_cpp, llm)
     reason = _reason(errors)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
-from llama_nbchat import ModelFileError, demo_path, load
+from llama_nbchat import ModelFileError, ParameterError, demo_path, load
 from llama_nbchat.gguf import read_header, why_no_chat
 from tests.model_files import Parts, broken, make_encoder, make_encoder_decoder, mutants
 
@@ -177,6 +177,11 @@ def test_a_key_may_be_overridden(tmp_path, demo):
     answer = load(tmp_path/"model.gguf", kv_overrides=mended, n_threads=1).stream([{"role": "user", "content": "Hello"}], temperature=0)
     assert "".join(delta.text for delta in answer).startswith("Hello")
     with pytest.raises(ModelFileError, match="block_count"): load(kv_overrides={"llama.block_count": 10_000})
+    (tmp_path/"model.gguf").write_bytes(demo.with_key("llama.block_count", "u32", 0))
+    for other in ({"llama.block_count": "8"}, {"llama.block_count": 8.0}):   # llama.cpp does not take these
+        with pytest.raises(ModelFileError, match="block_count"): load(tmp_path/"model.gguf", kv_overrides=other)
+    for other in (5, {3: 4}):
+        with pytest.raises(ParameterError): load(kv_overrides=other)
 
 
 def test_incomplete(tmp_path, demo):
