@@ -35,7 +35,7 @@ from llama_nbchat.errors import (ChatError, GenerationError, MessageError, Messa
 from .load import is_file, load, model_settings
 from .markdown import safe_markdown
 from .messages import ChatMessages, alternating, whole_text
-from .model import REASONING, ChatModel, Delta, Usage, _figure
+from .model import REASONING, ChatModel, Delta, Usage, _figure, _told
 
 # %% ../nbs/08_chat.ipynb #f61a33a1
 __all__ = ["Chat", "Reply", "Timings"]
@@ -63,7 +63,8 @@ class Reply:
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self._written,self._pieces,self._thoughts,self._split = [],[],[],_Split()
         self._earlier,self._draft,self._begin,self._open,self._shown_in = Usage(),None,0,True,None
-        self._at,self._messages_before,self._error = None,0,None   # see `Chat._begin`
+        self._at = None                # The message in whose place the turn comes; None: at the end
+        self._messages_before,self._error = 0,None   # How many there were when it was asked for; why it failed
 
     @property
     def text(self) -> str:
@@ -359,7 +360,7 @@ def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
             yield *reply._add(*reply._split.close()),Delta()
         except ChatError: raise
         except Exception as error:
-            raise GenerationError(f"The model failed: {type(error).__name__}: {error}") from error
+            raise GenerationError(f"The model failed: {type(error).__name__}: {_told(error)}") from error
         finally:
             if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
             self._commit(reply)
@@ -369,7 +370,7 @@ def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
 def _error_kept(reply):
     try: yield
     except Exception as error:
-        reply._error = str(error)   # not the error itself, which would keep all that is on its way alive
+        reply._error = _told(error)   # not the error itself, which would keep all that is on its way alive
         raise
 
 def _whole(value):
@@ -390,9 +391,8 @@ def _draft(self:Chat, reply, params):
     before = 0 if last is None else last.left_out
     draft += answer
     sent,reply.left_out = fit(draft, self._count, limit, self.overflow, room, before)
-    if sent is not draft: sent = alternating(sent)
-    reply._draft = None if sent is draft else sent[:len(sent) - len(answer)]   # not simply the conversation
-    return sent
+    reply._draft = None if sent is draft else alternating(sent[:len(sent) - len(answer)])
+    return sent if reply._draft is None else reply._draft + answer   # what is not simply the conversation
 
 @patch
 def _window(self:Chat):
@@ -405,7 +405,7 @@ def _count(self:Chat, messages):
     try: counted = self.model.count(messages)
     except ChatError: raise
     except Exception as error:
-        raise GenerationError(f"The model can't count: {type(error).__name__}: {error}") from error
+        raise GenerationError(f"The model can't count: {type(error).__name__}: {_told(error)}") from error
     tokens = _figure(counted)
     if tokens is None: raise GenerationError(f"The model's count is no number of tokens, but {counted!r}.")
     return tokens

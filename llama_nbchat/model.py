@@ -30,6 +30,7 @@ _MOST = 2**53   # more tokens than any model has; from here on, not all numbers 
 
 def _figure(value):
     "A number of tokens; None for what can be none."
+    if value is None or type(value) is int and 0 <= value < _MOST: return value   # nearly always: this costs least
     if not isinstance(value, (Integral, float)) or isinstance(value, bool): return None
     return int(value) if 0 <= value < _MOST and value == int(value) else None
 
@@ -42,10 +43,10 @@ class Usage:
     completion_tokens: int|None = None  # The answer
 
     def __post_init__(self):
-        for name in ("prompt_tokens", "cached_tokens", "completion_tokens"):
-            object.__setattr__(self, name, _figure(getattr(self, name)))
-        more = None not in (self.prompt_tokens, self.cached_tokens) and self.cached_tokens > self.prompt_tokens
-        if more: object.__setattr__(self, "cached_tokens", None)
+        for name,value in list(vars(self).items()):
+            if (figure := _figure(value)) is not value: object.__setattr__(self, name, figure)
+        evaluated = self.evaluated_tokens
+        if evaluated is not None and evaluated < 0: object.__setattr__(self, "cached_tokens", None)
 
     @property
     def evaluated_tokens(self) -> int|None:

@@ -249,6 +249,21 @@ def test_the_engine_goes_on_with_reasoning():
     assert chat.prompt("Name the planets").usage.prompt_tokens < 20
 
 
+@pytest.mark.parametrize("begun", [" " * 60, "word " * 60])
+def test_a_full_window_with_an_answer_that_was_begun(begun):
+    "What is left out are old turns; prompt and beginning stay."
+    class Small(Resumable):
+        n_ctx = 100
+        def count(self, messages): return sum(len(m["content"].split(" ")) for m in messages)
+    chat = Chat(Small(["one " * 20], [begun, "length"], ["two"]))
+    chat.prompt("A")
+    reply = chat.prompt("B")
+    reply.usage = Usage(40, 0, 60)
+    chat.resume()
+    assert chat.model.requests[-1] == [{"role": "user", "content": "B"}, {"role": "assistant", "content": begun}]
+    assert (said(chat)[2:], reply.left_out) == (["B", begun + "two"], 1)
+
+
 def test_an_empty_answer_is_never_sent():
     "Not from a history that holds one either."
     history = [("user", "A"), ("assistant", ""), ("user", "B"), ("assistant", " \n"), ("user", "C"), ("assistant", "C!")]
@@ -461,6 +476,9 @@ def test_content_in_parts():
 def test_errors_that_can_not_be_told():
     class Mute(Exception):
         def __str__(self): raise ValueError
+    class Own(Resumable):
+        def stream(self, messages, **params): raise Mute
+    with pytest.raises(GenerationError, match="Mute"): Chat(Own()).prompt("q")
     for error in (Mute(), {"error": {"message": "overloaded"}}, {"error": ["overloaded"]}):
         with pytest.raises(GenerationError, match="Mute|overloaded"): Chat(ScriptedModel([error])).prompt("q")
 
