@@ -7,6 +7,8 @@ from llama_nbchat.messages import *
 from llama_nbchat.exclusive import *
 from llama_nbchat.saved import *
 from llama_nbchat.model import *
+from llama_nbchat.sandbox import *
+from llama_nbchat.template import *
 from llama_nbchat.engine import *
 from llama_nbchat.load import *
 from llama_nbchat.markdown import *

@@ -19,6 +19,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from numbers import Real
@@ -32,6 +33,7 @@ from .errors import MessageError, StateError, check_parameters
 from .exclusive import beside, check_usable, in_turn
 from .model import REASONING, Delta, Usage
 from .saved import read_state, refuse_state, write_state
+from .template import ChatTemplate, Prompt, finding, mark, marked_name, named_token
 
 # %% ../nbs/03_engine.ipynb #5b5e5c09
 __all__ = ["Engine"]
@@ -52,6 +54,7 @@ class Decoder:
         self.trimmable = not (llm._is_recurrent or llm._is_hybrid or window)   # can the last tokens be forgotten?
         self.tokens = []     # what the KV cache holds
         self._buffer,self._pieces = ctypes.create_string_buffer(64),{}
+        self.ending,self.made_up = frozenset(),None   # tokens that end a turn; one that only seems to do so
         self._one,self._mark = (llama_cpp.llama_token * 1)(),object()
         self._next = llama_cpp.llama_batch_get_one(self._one, 1)
         self.adds_space = True
@@ -92,18 +95,39 @@ def _piece_into_buffer(self:Decoder, token):
 @patch
 def ends(self:Decoder, token) -> bool:
     "Whether the token ends a turn."
-    return self.lib.llama_vocab_is_eog(self.vocabulary, token)
+    if token in self.ending: return True
+    return self.lib.llama_vocab_is_eog(self.vocabulary, token) and token != self.made_up
 
 @patch
-def control_names(self:Decoder) -> list[str]:
-    "The names of all control tokens: texts that the tokenizer would take for more than text."
+def learn_ends(self:Decoder,
+    end:str         # What the template writes after an answer
+) -> list[str]:     # It as a stop string, if no token stands for it
+    "Finds out which tokens end a turn besides those that llama.cpp knows."
+    token,tokens = self.lib.llama_vocab_eos(self.vocabulary),self.tokenize(end, special=True, begins=False)
+    named = named_token(self.llm, "eos") is not None or token < 0 or self._is(token, "CONTROL")
+    self.made_up = None if named else token
+    single = len(tokens) == 1 and self._is(tokens[0], "CONTROL", "USER_DEFINED", "UNKNOWN")
+    self.ending = frozenset(tokens) if single else frozenset()
+    return [end] if end and not single else []
+
+@patch
+def _is(self:Decoder, token, *kinds):
+    found = self.lib.llama_vocab_get_attr(self.vocabulary, token)
+    return any(found & getattr(self.lib, f"LLAMA_TOKEN_ATTR_{kind}") for kind in kinds)
+
+@patch
+def control_names(self:Decoder,
+    written:str|None=None  # What a template may write; None: that of the model's file
+) -> list[str]:
+    "The names of all control tokens: texts that the tokenizer would take for more than text. The longest first."
     control = self.lib.LLAMA_TOKEN_ATTR_CONTROL | self.lib.LLAMA_TOKEN_ATTR_UNKNOWN
-    template,names = self.llm.metadata.get("tokenizer.chat_template", ""),set()
+    if written is None: written = self.llm.metadata.get("tokenizer.chat_template", "")
+    names = set()
     for token in range(self.llm.n_vocab()):
         kind = self.lib.llama_vocab_get_attr(self.vocabulary, token)
         if not kind & (control | self.lib.LLAMA_TOKEN_ATTR_USER_DEFINED): continue
         name = (self.lib.llama_vocab_get_text(self.vocabulary, token) or b"").decode("utf-8", "replace")
-        if name.strip() and (kind & control or name in template): names.add(name)
+        if name.strip() and (kind & control or name in written): names.add(name)
     return sorted(names, key=lambda name: (-len(name), name))
 
 # %% ../nbs/03_engine.ipynb #37780f03
@@ -294,62 +318,17 @@ def _check_grammar(self:Decoder, grammar):
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
 
-# %% ../nbs/03_engine.ipynb #8c1f81bb
-class _Listener:
-    "Stands in for a `Llama` before a chat handler, and keeps what it asks for."
-    def __init__(self, llm): self._llm = llm
-    def __getattr__(self, name): return getattr(self._llm, name)
-
-    def tokenize(self, text, add_bos=True, special=False):
-        self.text,self.add_bos = text.decode("utf-8"),add_bos
-        return [0]
-
-    def create_completion(self, prompt, **settings):
-        self.settings = settings
-        return iter(())
-
-def _handler(llm, chat_format):
-    "The chat handler for a format, or for the one of the model's file. Raises `ParameterError` if there is none."
-    from llama_cpp.llama_chat_format import get_chat_completion_handler as registered
-    name = chat_format or llm.chat_format
-    guessed = name == "llama-2" and "tokenizer.chat_template" not in llm.metadata   # by llama-cpp-python
-    if guessed and not chat_format:
-        raise ParameterError("This model's file does not say how a chat is written down: it has no chat template. Name "
-            'the format of its training, as in load(..., chat_format="chatml").', name="chat_format", nearest=None)
-    try: return llm._chat_handlers.get(name) or registered(name)
-    except Exception as error:
-        raise ParameterError(f"There is no chat format {name!r}: {error}", name="chat_format", nearest=None) from error
-
 # %% ../nbs/03_engine.ipynb #1e760e9e
-_MARK = "\ufdd0"
-
-def _marked(name): return name[:1] + _MARK + name[1:]
-
-def _mark(value, names):
-    "A text with a mark in the names of control tokens; or the same for all texts within lists and dicts."
-    if isinstance(value, str): return names.sub(lambda name: _marked(name[0]), value.replace(_MARK, "\ufffd"))
-    if isinstance(value, (list, tuple)): return [_mark(item, names) for item in value]
-    if isinstance(value, Mapping): return {_mark(k, names): _mark(v, names) for k, v in value.items()}
-    return value
-
-def _pattern(names):
-    "Finds any of the names."
-    return re.compile("|".join(map(re.escape, names)) or "(?!)")
-
-def _pattern_in_texts(names):
-    "Finds any of the names, and at the end of a text what may be the beginning of one."
-    begun = sorted({name[:n] for name in names for n in range(1, len(name))}, key=len, reverse=True)
-    ends = [re.escape(begin) + r"\s*\Z" for begin in begun]
-    return re.compile("|".join([*map(re.escape, names), *ends]) or "(?!)")
+_MARK = marked_name("")
 
 @patch
-def tokenize_marked(self:Decoder, text, marked, add_bos=False, begins=True) -> list[int]:
+def tokenize_marked(self:Decoder, text, marked, begins=True) -> list[int]:
     "The tokens of a rendered text; the names that are `marked` in it are only text."
     tokens = []
     for n,part in enumerate(re.split(f"({marked.pattern})", text)):
-        first = not tokens
-        if n%2: tokens += self._as_text(part.replace(_MARK, ""), begins and first)
-        elif part: tokens += self.tokenize(part.replace(_MARK, ""), True, add_bos and first, begins and first)
+        first = begins and not tokens
+        if n%2: tokens += self._as_text(part.replace(_MARK, ""), first)
+        elif part: tokens += self.tokenize(part.replace(_MARK, ""), True, begins=first)
     return tokens
 
 @patch
@@ -513,75 +492,36 @@ class Engine:
         cache_bytes:int=2**29     # How much memory, in bytes, the states of other conversations may take
     ):
         if getattr(llm, "_ctx", None) is None: raise ModelTypeError(f"{llm!r} is not a llama_cpp.Llama.", llm=llm)
-        self.llm,self.handler = llm,_handler(llm, chat_format)
-        if not self.handler.__qualname__.startswith("chat_formatter_to_chat_completion_handler"):
-            raise ModelTypeError(f"The chat format {chat_format or llm.chat_format!r} does more than write down a "
-                "conversation: only create_chat_completion can use it.", llm=llm)
         if not isinstance(cache_bytes, (int, float)):
             raise ParameterError(f"cache_bytes is a number of bytes, not {cache_bytes!r}.", name="cache_bytes",
                 nearest=None)
-        self.decoder = Decoder(llm)
+        self.llm,self.decoder = llm,Decoder(llm)
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
-        self.defaults,self.parameters = _defaults(llm),_parameters(self.handler, llm)
-        names = self.decoder.control_names()
-        self.names,self.marked,self.in_texts = _pattern(names),_pattern(map(_marked, names)),_pattern_in_texts(names)
-        self.states,self.transcripts = _States(cache_bytes),_Transcripts(self.names)
+        self.template = template = ChatTemplate(llm, chat_format, self.decoder.control_names)
+        self.defaults,self.parameters = template.defaults,template.parameters
+        self.names,self.marked,self.in_texts = template.names,template.marked,template.in_texts
+        self.ends = self.decoder.learn_ends(template.end)   # stop strings that come with the template
+        self.states,self.transcripts = _States(cache_bytes),_Transcripts(self._ending_names())
         given = llm._seed != self.decoder.lib.LLAMA_DEFAULT_SEED and not llm.n_tokens   # by whoever loaded it
         seed = vars(llm).setdefault("_seed_given", llm._seed if given else None)   # before it was used
         self.seeds = random.Random(seed)   # for the prompts that give none
         self._show_reasoning()
 
-    def __repr__(self): return f"Engine({self.name!r})"
+    def __repr__(self):
+        note = self.template.note()
+        return f"Engine({self.name!r}, whose template {note})" if note else f"Engine({self.name!r})"
 
-# %% ../nbs/03_engine.ipynb #3da23640
-def _defaults(llm):
-    "The defaults of `create_chat_completion`."
-    parameters = inspect.signature(llm.create_chat_completion).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in ("messages", "stream", "model")}
-
-def _parameters(handler, llm):
-    "The names of the sampling parameters and of the template's variables."
-    from jinja2 import Environment, meta
-    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-    known = {p.name for p in inspect.signature(handler).parameters.values() if p.kind is not p.VAR_KEYWORD}
-    template = llm.metadata.get("tokenizer.chat_template", "") if handler in llm._chat_handlers.values() else ""
-    environment = Environment(extensions=[Jinja2ChatFormatter.IgnoreGenerationTags, "jinja2.ext.loopcontrols"])
-    known |= meta.find_undeclared_variables(environment.parse(template))
-    return frozenset(known - {"self", "llama", "messages", "stream", "model", "bos_token", "eos_token",
-        "raise_exception", "add_generation_prompt", "strftime_now", "logprobs", "top_logprobs"})
+    def _ending_names(self): return re.compile("|".join([self.names.pattern, *map(re.escape, self.ends)]))
 
 # %% ../nbs/03_engine.ipynb #872f4594
 @patch
-def _render(self:Engine, messages, params):
-    "What the chat handler asks for: the marked text of the conversation, and the settings for sampling."
-    self.decoder.check()
-    messages,begun = (messages[:-1], messages[-1]["content"]) if _is_begun(messages) else (messages, "")
-    listener,data = _Listener(self.llm),params.keys() - self.defaults.keys() | {"tools", "functions"}
-    params = {**self.defaults, **params}
-    params.update({name: _mark(params[name], self.in_texts) for name in data})
-    messages = [{**_mark(message, self.in_texts), "role": message["role"]} for message in messages]
-    try: list(self.handler(llama=listener, messages=messages, stream=True, **params))
-    except Exception as error:
-        raise GenerationError(f"llama-cpp-python can't prepare this conversation: {error}", pieces=0) from error
-    listener.opened = next((mark for mark in REASONING if listener.text.rstrip().endswith(mark)), "")
-    listener.begun = _mark(begun.removeprefix(listener.opened), self.in_texts)
-    return listener
-
-def _is_begun(messages):
-    "Whether the last message is an answer to be continued. Raises `MessageError` if they are no messages."
-    if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) and "role" in m for m in messages):
-        raise MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].',
-            content=messages)
-    return bool(messages) and messages[-1]["role"] == "assistant" and isinstance(messages[-1].get("content"), str)
-
-@patch
-def _tokens(self:Engine, listener):
-    "The tokens of the rendered conversation."
-    text = listener.text + listener.begun
+def _tokens(self:Engine, text, add_bos):
+    "The tokens of a rendered conversation."
     characters,tokens = self.transcripts.longest(text)
-    add_bos,begins = listener.add_bos and not tokens,not tokens
-    return tokens + self.decoder.tokenize_marked(text[characters:], self.marked, add_bos, begins)
+    begins = not tokens
+    if begins and add_bos: tokens = [named_token(self.llm, "bos")]
+    return tokens + self.decoder.tokenize_marked(text[characters:], self.marked, begins)
 
 @patch
 def _show_reasoning(self:Engine):
@@ -595,7 +535,15 @@ def count(self:Engine,
     messages:list[dict]  # The conversation
 ) -> int:                # Tokens, with the marks of the chat template
     "How many tokens of the context window the conversation takes."
-    return beside(self.llm, lambda: len(self._tokens(self._render(messages, {}))))
+    return beside(self.llm, lambda: self._count(messages))
+
+@patch
+def _count(self:Engine, messages):
+    try: prompt = self.template.prompt(messages, {})
+    except GenerationError:
+        if messages and messages[-1]["role"] == "user": raise
+        prompt = self.template.prompt([*messages, {"role": "user", "content": ""}], {})
+    return len(self._tokens(prompt.text + prompt.begun, prompt.add_bos))
 
 # %% ../nbs/03_engine.ipynb #1716de8b
 _WORTH_SAVING = 16   # Tokens; fewer are evaluated again sooner than their cache is put aside
@@ -619,17 +567,18 @@ def _put_aside(self:Engine):
 _FIRST_PIECE,_SECONDS = 64,0.5   # Tokens of the first piece; how long each of the next ones takes, about
 
 @patch
-def _prefill(self:Engine, tokens):
+def _prefill(self:Engine, tokens, shared=None):
     "Evaluates the rest of a prompt. Tells after each piece how much is done, and returns how much was in the cache."
     decoder,size = self.decoder,min(_FIRST_PIECE, self.decoder.n_batch)
     begin = len(decoder.tokens)
-    stops = {len(tokens)} if decoder.trimmable else {len(tokens) - 1, len(tokens)}
+    aside = set() if decoder.trimmable else {len(tokens) - 1, shared or len(tokens) - 1}
+    stops = {len(tokens), *aside}
     while (done := len(decoder.tokens)) < len(tokens):
         piece = tokens[done:min([done + size, *(stop for stop in stops if stop > done)])]
         start = time.perf_counter()
         decoder.evaluate_watched(piece)
         seconds = time.perf_counter() - start
-        if len(decoder.tokens) == len(tokens) - 1 and not decoder.trimmable: self._put_aside()
+        if len(decoder.tokens) in aside: self._put_aside()
         size = min(decoder.n_batch, max(_FIRST_PIECE, int(len(piece) * _SECONDS / seconds) // 64 * 64))
         yield Delta(progress=(len(decoder.tokens) - begin, len(tokens) - begin), usage=Usage(len(tokens), begin))
     return begin
@@ -669,42 +618,65 @@ def _deltas(self:Engine, messages, params):
     writer,choose = _Writer(self.decoder.piece, prompt.stops),self.decoder.sampler(prompt.seed, prompt.settings)
     def usage(): return Usage(len(prompt.tokens), cached, len(writer.tokens))
     try:
-        cached = yield from self._prefill(prompt.tokens)
+        cached = yield from self._prefill(prompt.tokens, prompt.held)
         if prompt.opened and not prompt.begun: yield Delta(prompt.opened, usage=usage())
         reason = yield from self._decode(writer, choose, prompt.most, usage)
         yield Delta(writer.close(), finish_reason=reason, usage=usage())
     finally:
         self._remember(prompt, writer)
+        if prompt.held < len(prompt.tokens) and not prompt.begun: self._remember(prompt.as_shared(), writer)
 
 @patch
 def _remember(self:Engine, prompt, writer):
-    def marked(text): return _mark(prompt.begun.replace(_MARK, "") + text, self.in_texts)
+    def marked(text): return mark(prompt.begun.replace(_MARK, "") + text, self.in_texts)
     (text, tokens),answer = writer.written(),marked("".join(writer.texts))
     known = marked(text)
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
     self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
 
 # %% ../nbs/03_engine.ipynb #6db4e2c5
+@dataclass(frozen=True)
+class _Asked(Prompt):
+    "A prompt, and how it is to be answered."
+    tokens: list[int] = ()            # Of its text, and of the begun answer
+    held: int = 0                     # How many of them the next turn's prompt has in common
+    most: int = 0                     # Tokens to be written
+    seed: int = 0                     # Of the random numbers
+    stops: list[str] = ()             # Where the answer ends, as text
+
+    def as_shared(self):
+        "The part of it that the next turn shares."
+        return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held])
+
 @patch
 def _prepare(self:Engine, messages, params):
-    "The listener, with `tokens`, `stops`, `seed`, `most` (tokens to write) and `settings` for the samplers."
+    "The conversation as the engine answers it; `settings` are those of the samplers."
+    self.decoder.check()
     self._check_numbers(params)
-    prompt = self._render(messages, params)
-    prompt.tokens,settings = self._tokens(prompt),dict(prompt.settings)
-    if not prompt.tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
-    room = self.n_ctx - len(prompt.tokens)
+    prompt = self.template.prompt(messages, params)
+    tokens,settings = self._tokens(prompt.text + prompt.begun, prompt.add_bos),dict(prompt.settings)
+    if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
+    held = self._held(prompt, tokens)
+    room = self.n_ctx - len(tokens)
     if room <= 0:
-        raise ContextOverflowError(f"The conversation takes {len(prompt.tokens):,} tokens, but the context window "
+        raise ContextOverflowError(f"The conversation takes {len(tokens):,} tokens, but the context window "
             f"holds {self.n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
-            prompt_tokens=len(prompt.tokens), n_ctx=self.n_ctx)
+            prompt_tokens=len(tokens), n_ctx=self.n_ctx)
     most,seed,stops = (settings.pop(name, None) for name in ("max_tokens", "seed", "stop"))
-    prompt.most = min(most, room) if most and most > 0 else room
-    prompt.seed = self.seeds.getrandbits(32) if seed is None else seed
-    prompt.stops = [stops] if isinstance(stops, str) else list(stops or [])
-    if any(not isinstance(stop, str) for stop in prompt.stops):
+    most = min(most, room) if most and most > 0 else room
+    seed = self.seeds.getrandbits(32) if seed is None else seed
+    stops = [stops] if isinstance(stops, str) else list(stops or [])
+    if any(not isinstance(stop, str) for stop in stops):
         raise ParameterError(f"stop is a str or a list of str, not {stops!r}.", name="stop", nearest=None)
-    prompt.settings = self._sampling(settings)
-    return prompt
+    return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
+        seed=seed, stops=stops + self.ends)
+
+@patch
+def _held(self:Engine, prompt, tokens):
+    "How many tokens the next turn's prompt has in common with this one."
+    if prompt.shared == len(prompt.text): return len(tokens)
+    known = self._tokens(prompt.text[:prompt.shared], prompt.add_bos)
+    return len(known) if known == tokens[:len(known)] else len(tokens)
 
 @patch
 def _check_numbers(self:Engine, params):

@@ -211,6 +211,41 @@ def _reason(errors):
     "What llama.cpp complained of first, without the name of the C function."
     return re.sub(r"^\w+: (error loading model: )?", "", errors[0])[:400] if errors else "llama.cpp gives no reason"
 
+# %% ../nbs/05_load.ipynb #1385acbd
+@cache
+def _llama_class():
+    "A `llama_cpp.Llama` that does not see the templates of its file while it is made."
+    from llama_cpp import Llama
+    class LlamaWithoutTemplates(Llama):
+        @property
+        def metadata(self): return self._seen
+        @metadata.setter
+        def metadata(self, found):
+            self._unseen = {key: text for key, text in found.items() if key.startswith("tokenizer.chat_template")}
+            self._seen = {key: value for key, value in found.items() if key not in self._unseen}
+    return LlamaWithoutTemplates
+
+def _opened(path, settings):
+    "A `Llama` of a file; its templates are compiled by llama-cpp-python when they are used."
+    llm = _llama_class()(path, **settings)
+    llm.metadata.update(llm._unseen)
+    for key,text in llm._unseen.items():
+        name = key.removeprefix("tokenizer.") if key != "tokenizer.chat_template" else "chat_template.default"
+        llm._chat_handlers[name] = _when_used(llm, text)
+    if llm._chat_handlers and not settings.get("chat_format") and llm.chat_handler is None:
+        llm.chat_format = next((name for name in llm._chat_handlers if name.endswith("default")), llm.chat_format)
+    return llm
+
+def _when_used(llm, text):
+    "llama-cpp-python's chat handler for a template, compiled at its first use."
+    @cache
+    def handler():
+        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+        begin,end = llm.token_bos(),llm.token_eos()
+        texts = [llm._model.token_get_text(token) if token != -1 else "" for token in (end, begin)]
+        return Jinja2ChatFormatter(text, *texts, stop_token_ids=[end]).to_chat_handler()
+    return lambda **asked: handler()(**asked)
+
 # %% ../nbs/05_load.ipynb #ac9875a6
 def _load_file(path, params):
     "A `llama_cpp.Llama` for the file, with the settings of a chat where `params` have none."
@@ -228,7 +263,7 @@ def _load_file(path, params):
         raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path)) from error
     settings = {**_settings(llama_cpp, trained if isinstance(trained, int) else 0), **params}
     with _log(llama_cpp) as errors:
-        try: llm = llama_cpp.Llama(str(path), **settings)
+        try: llm = _opened(str(path), settings)
         except (TypeError, AttributeError) as error:
             raise ParameterError(f"The parameters do not fit: {error}.", name=None, nearest=None) from error
         except Exception as error: errors.append(str(error) or "there is not enough memory")
