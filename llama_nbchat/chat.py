@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Timings', 'Reply', 'Chat']
 
-# %% ../nbs/08_chat.ipynb #be5ab9bb
+# %% ../nbs/08_chat.ipynb #da0ed082
 import copy
 import inspect
 import math
@@ -30,8 +30,8 @@ from IPython.display import display
 
 from .context import Context, fit
 from .display import GrowingText, conversation, open_screen
-from llama_nbchat.errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    check_parameters)
+from .errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
+    check_parameters, made_printable, printable)
 from .load import is_file, load, model_settings
 from .markdown import safe_markdown
 from .messages import ChatMessages, alternating, whole_text
@@ -167,7 +167,7 @@ def _copy(self:Reply):
     new._split,new.timings = copy.copy(self._split),replace(self.timings)
     return new
 
-# %% ../nbs/08_chat.ipynb #b8b8ce21
+# %% ../nbs/08_chat.ipynb #c517e8cb
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
     return getattr(get_ipython(), "execution_count", None)
@@ -175,7 +175,7 @@ def _cell():
 @patch
 def _ipython_display_(self:Reply):
     if self._shown_in is None or self._shown_in != _cell():
-        display({"text/markdown": safe_markdown(self.text), "text/plain": self.text}, raw=True)
+        display({"text/markdown": safe_markdown(self.text), "text/plain": printable(self.text)}, raw=True)
 
 @patch
 def __repr__(self:Reply):
@@ -339,7 +339,7 @@ def _uninterrupted():
     with _Interrupts() as interrupts: yield
     if interrupts.pressed and callable(interrupts.usual): interrupts.usual(signal.SIGINT, None)
 
-# %% ../nbs/08_chat.ipynb #78afef40
+# %% ../nbs/08_chat.ipynb #192aca06
 @patch
 def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
     "What text and reasoning grow by, and the deltas. `reply` grows with them, and is committed when it ends."
@@ -360,7 +360,7 @@ def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
             yield *reply._add(*reply._split.close()),Delta()
         except ChatError: raise
         except Exception as error:
-            raise GenerationError(f"The model failed: {type(error).__name__}: {_told(error)}") from error
+            raise GenerationError(f"The model failed: {type(error).__name__}: {_told(error)}") from made_printable(error)
         finally:
             if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
             self._commit(reply)
@@ -405,7 +405,7 @@ def _count(self:Chat, messages):
     try: counted = self.model.count(messages)
     except ChatError: raise
     except Exception as error:
-        raise GenerationError(f"The model can't count: {type(error).__name__}: {_told(error)}") from error
+        raise GenerationError(f"The model can't count: {type(error).__name__}: {_told(error)}") from made_printable(error)
     tokens = _figure(counted)
     if tokens is None: raise GenerationError(f"The model's count is no number of tokens, but {counted!r}.")
     return tokens

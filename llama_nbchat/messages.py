@@ -7,13 +7,13 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/messages.html.md"""
 # %% auto #0
 __all__ = ['whole_text', 'ChatMessages', 'alternating']
 
-# %% ../nbs/01_messages.ipynb #b1ca569d
+# %% ../nbs/01_messages.ipynb #056dae4e
 import re
 from collections.abc import Iterable
 
 from fastcore.basics import patch
 
-from .errors import MessageError, MessageTypeError
+from .errors import MessageError, MessageTypeError, printable
 
 # %% ../nbs/01_messages.ipynb #a594d39a
 __all__ = ["ChatMessages", "alternating", "whole_text"]
@@ -156,8 +156,8 @@ def alternating(
 
 def _joined(*messages): return "\n\n".join(m["content"] for m in messages if m["content"].strip())
 
-# %% ../nbs/01_messages.ipynb #624afbc5
+# %% ../nbs/01_messages.ipynb #79f52854
 @patch
 def __repr__(self:ChatMessages):
     text = "\n".join(f"{m['role']}: {m['content']}" for m in self._messages) or "ChatMessages()"
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)   # a terminal obeys some characters
+    return printable(text)   # a terminal obeys some characters

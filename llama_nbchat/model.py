@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/model.html.md"""
 # %% auto #0
 __all__ = ['REASONING', 'Usage', 'Delta', 'ChatModel', 'ScriptedModel', 'CompletionModel']
 
-# %% ../nbs/02_model.ipynb #9f434723
+# %% ../nbs/02_model.ipynb #3f1f4787
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from fastcore.basics import patch
 
-from .errors import ChatError, ContextOverflowError, GenerationError, MessageTypeError, ModelTypeError
+from llama_nbchat.errors import (ChatError, ContextOverflowError, GenerationError, MessageTypeError, ModelTypeError,
+    made_printable)
 from .exclusive import beside, check_usable, in_turn
 from .messages import whole_text
 
@@ -166,7 +167,7 @@ def _parameters(method):
     if any(p.kind is p.VAR_KEYWORD for p in parameters): return None
     return frozenset(p.name for p in parameters) - {"self", "messages", "stream"}
 
-# %% ../nbs/02_model.ipynb #262cff45
+# %% ../nbs/02_model.ipynb #b7027592
 @patch
 def stream(self:CompletionModel,
     messages:list[dict],  # The whole conversation
@@ -186,7 +187,7 @@ def _deltas(self:CompletionModel, messages, params):
                 pieces += 1
                 yield Delta(text)
         yield Delta(finish_reason=reason, usage=_usage(usage, pieces))
-    except Exception as error: raise self._explained(error, pieces) from error
+    except Exception as error: raise self._explained(error, pieces) from made_printable(error)
     finally:
         with suppress(Exception): chunks.close()
 
