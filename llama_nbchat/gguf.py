@@ -291,9 +291,9 @@ def _check_experts(header):
 
 def _check_heads(header):
     "Whether positions and windows fit the heads."
-    heads = [number for number in header.numbers("attention.head_count") if number > 0]
-    if not heads: return
-    whole = [number // min(heads) for number in header.numbers("embedding_length")]
+    heads = next(iter(header.numbers("attention.head_count")), 0)   # those of the first layer decide
+    if not heads > 0: return
+    whole = [number // heads for number in header.numbers("embedding_length")]
     size = max(header.numbers("attention.key_length") or whole, default=0)
     for end in ("", "_swa"):
         size = max(header.numbers("attention.key_length" + end), default=size)
