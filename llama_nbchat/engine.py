@@ -30,7 +30,7 @@ from fastcore.basics import patch
 
 from .errors import ContextOverflowError, GenerationError, ModelTypeError, ParameterError
 from .errors import MessageError, StateError, check_parameters
-from .exclusive import beside, check_usable, in_turn
+from .exclusive import beside, in_turn, life_of
 from .model import REASONING, Delta, Usage
 from .saved import read_state, refuse_state, write_state
 from .template import ChatTemplate, Prompt, finding, mark, marked_name, named_token
@@ -45,7 +45,7 @@ class Decoder:
         llm:Any   # A `llama_cpp.Llama`
     ):
         import llama_cpp
-        self.llm,self.lib = llm,llama_cpp
+        self.llm,self.lib,self.life = llm,llama_cpp,life_of(llm)
         self.check()
         self.context,self.vocabulary = llm._ctx.ctx,llm._model.vocab
         self.memory = llama_cpp.llama_get_memory(self.context)
@@ -62,7 +62,7 @@ class Decoder:
 
     def check(self):
         "Raises `ModelTypeError` if the model is not there any more, or is another process's."
-        check_usable(self.llm)
+        self.life.check(self.llm)
 
 # %% ../nbs/03_engine.ipynb #965657b7
 @patch
@@ -406,8 +406,8 @@ class _Stops:
     "Finds stop strings in a text that comes in pieces."
     def __init__(self, stops):
         self.next,self.depth,self.ending,self.back = {},[0],[0],[0]   # a place in the tree is a number, the root is 0
-        self.place = 0
         for stop in stops: self._plant(stop)
+        self.place,self.first = 0,{character for before, character in self.next if not before}
         for (before, character), place in sorted(self.next.items(), key=lambda edge: self.depth[edge[1]]):
             if before: self.back[place] = self._step(self.back[before], character)
             self.ending[place] = self.ending[place] or self.ending[self.back[place]]   # the longest one that ends here
@@ -428,7 +428,7 @@ class _Stops:
 
     def feed(self, text):
         "How far before the end of this piece the first stop string begins, or 0; how much may be the beginning of one."
-        if not self.next: return 0,0
+        if not self.place and self.first.isdisjoint(text): return 0,0   # most often
         begins = 0
         for rest,character in zip(range(len(text), 0, -1), text):
             self.place = self._step(self.place, character)

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.random_model import make_hybrid, make_recurrent, make_sliding
+import llama_nbchat
 from llama_nbchat import StateError, load
 from llama_nbchat import saved
 from llama_nbchat.saved import read_state, write_state
-from tests.test_package import package
 
+package = Path(llama_nbchat.__file__).parent
 BEGIN = [{"role": "user", "content": "Name the planets"}]
 
 
@@ -456,7 +457,7 @@ for more in (b"x", bytes(1000)):
     before = refused
     attempt(good + more)
     assert refused == before + 1, more
-for _ in range(400):
+for _ in range(250):
     state = bytearray(good)
     for _ in range(rng.choice((1, 1, 2, 5))):
         at = rng.randrange(min(len(state), 60 + 12 * n)) if rng.random() < 0.7 else rng.randrange(len(state))
@@ -468,7 +469,7 @@ for _ in range(400):
     attempt(state)
     assert ask("Name the planets") == expected     # nothing has stayed, such as what is no number
     engine.decoder.trim(0)
-print("alive", refused > 100)
+print("alive", refused > 60)
 """
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", code, str(tmp_path), kind], capture_output=True, text=True, timeout=300, cwd=package.parent)
     assert (done.stdout, done.returncode) == ("alive True\n", 0), done.stderr[-2000:]

@@ -10,21 +10,29 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from llama_cpp import Llama
 
+import llama_nbchat
 from llama_nbchat import Chat, ChatError, CompletionModel, Engine, ModelTypeError, ScriptedModel, load
 from llama_nbchat import exclusive
 from llama_nbchat.engine import _Writer
 from llama_nbchat.exclusive import in_turn
-from tests.test_package import package
 
+package = Path(llama_nbchat.__file__).parent
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-def text_of(model, **params): return "".join(delta.text for delta in model.stream(HELLO, **params))
+def text_of(model): return "".join(delta.text for delta in begun(model))
+
+
+def begun(model):
+    "A short answer, the same each time."
+    return model.stream(HELLO, **({"temperature": 0, "max_tokens": 8} if isinstance(model.llm, Llama) else {}))
 
 
 def run(code, *arguments, seconds=120):
@@ -76,11 +84,11 @@ class Left:
 
 
 def test_who_waits_is_told_after_a_second(model):
-    alone, left = text_of(model, **seeded(model)), Left(model.stream(HELLO))
+    alone, left = text_of(model), Left(begun(model))
     threading.Timer(1.8, left.go_on.set).start()
     with warnings.catch_warnings(record=True) as caught:
         begin = time.monotonic()
-        assert text_of(model, **seeded(model)) == alone
+        assert text_of(model) == alone
         assert time.monotonic() - begin > 1.5
     assert [str(warning.message) for warning in caught if "thread 'background'" in str(warning.message)] == [str(caught[0].message)]
     assert "closed" in str(caught[0].message) and "interrupt" in str(caught[0].message)
@@ -88,14 +96,11 @@ def test_who_waits_is_told_after_a_second(model):
     assert left.rest
 
 
-def seeded(model): return {"temperature": 0} if hasattr(model, "decoder") or isinstance(model.llm, Llama) else {}
-
-
 def test_each_prompt_that_waits_is_told(model, monkeypatch):
     "Also the second one of a cell that is run again; who need not wait long hears nothing."
     monkeypatch.setattr(exclusive, "_PATIENCE", 0.1)
     for n in range(2):
-        left = Left(model.stream(HELLO))
+        left = Left(begun(model))
         threading.Timer(0.5, left.go_on.set).start()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
@@ -103,7 +108,7 @@ def test_each_prompt_that_waits_is_told(model, monkeypatch):
         assert len(caught) == 1
         left.thread.join(30)
     monkeypatch.setattr(exclusive, "_PATIENCE", 20)
-    left = Left(model.stream(HELLO))
+    left = Left(begun(model))
     threading.Timer(0.5, left.go_on.set).start()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -123,7 +128,7 @@ def test_two_chats_over_one_model(monkeypatch):
 
 def test_waiting_can_be_interrupted(model):
     "And leaves nothing behind: what was waited for goes on, and so does the next prompt."
-    left = Left(model.stream(HELLO))
+    left = Left(begun(model))
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt): text_of(model)
     assert len(exclusive._turns) == 1
@@ -136,7 +141,7 @@ def test_waiting_can_be_interrupted(model):
 def test_a_thread_that_has_ended_with_an_answer_unread_is_an_error(model):
     streams = []
     def begin():
-        streams.append(model.stream(HELLO))
+        streams.append(begun(model))
         next(streams[0])
     thread = threading.Thread(target=begin)
     thread.start()
@@ -234,12 +239,11 @@ def test_nothing_is_left_in_the_table(leave):
 
 
 def test_loading_leaves_nothing_behind():
-    "Each of 50 models is gone when nobody holds it."
-    import weakref
+    "Each of 12 models is gone when nobody holds it."
     living = []
-    for _ in range(50):
+    for _ in range(12):
         engine = load(n_ctx=64)
-        text_of(engine, max_tokens=1)
+        text_of(engine)
         living.append(weakref.ref(engine.llm))
         del engine
     gc.collect()
@@ -351,7 +355,7 @@ for attempt in (lambda: next(stream), lambda: ask(model), lambda: model.count(HE
 
 def test_closing_frees_at_once_what_nobody_uses():
     engine = load(n_ctx=64)
-    with closing(engine.llm): text_of(engine, max_tokens=2)
+    with closing(engine.llm): text_of(engine)
     assert engine.llm._ctx.ctx is None and engine.llm._model.model is None
 
 
