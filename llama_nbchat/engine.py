@@ -742,7 +742,8 @@ def _save(self:Engine, path):
     self.decoder.begin()
     tokens,state = self.decoder.tokens,self.decoder.save()
     if not tokens: raise StateError("There is nothing to save yet: ask something first.", path=str(path))
-    write_state(path, dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=self._transcripts_of(tokens)), state)
+    transcripts = self._transcripts_of(tokens)
+    write_state(path, dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=transcripts), state)
 
 @patch
 def _transcripts_of(self:Engine, tokens):
@@ -759,7 +760,7 @@ def _transcripts_of(self:Engine, tokens):
 # %% ../nbs/03_engine.ipynb #3a4995bd
 @patch
 def load_state(self:Engine,
-    path:str|os.PathLike  # A file that `save_state` wrote; trust it like a model file, for it decides what is answered
+    path:str|os.PathLike  # A file that `save_state` wrote. Trust it like a model file: it decides what is answered
 ):
     "Makes a saved KV cache known: the next prompt that fits will use it. Raises `StateError` if the file does not fit."
     for _ in in_turn(self.llm, self._load(path)): pass
@@ -771,7 +772,8 @@ def _load(self:Engine, path):
     tokens,transcripts = self._contents(path, about)
     self.decoder.begin()
     if len(self.decoder.tokens) >= _WORTH_SAVING: self._put_aside()
-    if not self.decoder.restore_from_outside(tokens, state): refuse_state(path, "is damaged: llama.cpp does not take it")
+    taken = self.decoder.restore_from_outside(tokens, state)
+    if not taken: refuse_state(path, "is damaged: llama.cpp does not take it")
     self.states.add(tokens, state, self.decoder.trimmable)
     for transcript in transcripts: self.transcripts.add(*transcript)
 

@@ -61,8 +61,9 @@ class _Life:
     def check(self, model):
         "Raises `ModelTypeError` if it can't be used any more, or not in this process."
         if self.process != os.getpid():
-            raise ModelTypeError("This Llama was loaded before the process was forked, and its threads have stayed behind: "
-                'load it again, in this process, or start processes by multiprocessing.get_context("spawn").', llm=model)
+            raise ModelTypeError("This Llama was loaded before the process was forked, and its threads have stayed "
+                'behind: load it again, in this process, or start processes by multiprocessing.get_context("spawn").',
+                llm=model)
         if self.closed or model._ctx.ctx is None:
             raise ModelTypeError("This Llama has been closed: load it again.", llm=model)
 
@@ -78,9 +79,22 @@ class _Life:
         parts = vars(self).pop("parts", None)   # a single step: only one thread gets them
         if parts: parts.close()
 
-# %% ../nbs/01_exclusive.ipynb #99482a19
-_computed_in = set()   # the processes in which a `Llama` has answered; a child inherits those of its parents
+# %% ../nbs/01_exclusive.ipynb #865153e3
+_threads_lost = []   # the process ids of those children whose parent had llama.cpp in use
 
+def _lose_threads():
+    "Runs in the child of each fork."
+    if "llama_cpp" in sys.modules: _threads_lost.append(os.getpid())
+
+if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_lose_threads)
+
+def _use_one_thread(model):
+    if max(model.n_threads, model.n_threads_batch) < 2 or model._ctx.ctx is None: return
+    sys.modules["llama_cpp"].llama_set_n_threads(model._ctx.ctx, 1, 1)
+    warnings.warn("llama.cpp's threads have not survived the fork of this process: this model works with one thread. "
+        'For more, start processes by multiprocessing.get_context("spawn").', stacklevel=2)
+
+# %% ../nbs/01_exclusive.ipynb #99482a19
 def life_of(
     model:Any  # Any model
 ) -> _Life|None:
@@ -90,15 +104,9 @@ def life_of(
     life = vars(model).get("_life") or vars(model).setdefault("_life", _Life(model))
     if not life.guarded:
         model._stack.callback(life.end, model._stack)
-        if _computed_in - {os.getpid()}: _use_one_thread(model)
+        if _threads_lost: _use_one_thread(model)
         life.guarded = True
     return life
-
-def _use_one_thread(model):
-    if max(model.n_threads, model.n_threads_batch) < 2 or model._ctx.ctx is None: return
-    sys.modules["llama_cpp"].llama_set_n_threads(model._ctx.ctx, 1, 1)
-    warnings.warn("llama.cpp's threads have not survived the fork of this process: this model works with one thread. "
-        'For more, start processes by multiprocessing.get_context("spawn").', stacklevel=2)
 
 # %% ../nbs/01_exclusive.ipynb #4607fe67
 def check_usable(
@@ -147,7 +155,6 @@ def _in_turn(model, deltas, turn):
         _turns.append(turn)
         if turn.alone: _wait(turn, life, model)
         if life: life.check(model)
-        if life and turn.alone: _computed_in.add(turn.process)
         for delta in deltas:
             yield delta
             turn.thread = threading.current_thread()

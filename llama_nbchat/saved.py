@@ -101,7 +101,8 @@ def _sizes(file, path, most):
     if not line.startswith(_BEGIN): refuse_state(path, "is not a saved state")
     version,*numbers = line[len(_BEGIN):].split(b" ")
     if version != _VERSION: refuse_state(path, "was saved by another version of llama_nbchat")
-    if len(numbers) != 3 or not all(number.strip(b"\n").isdigit() for number in numbers): refuse_state(path, "is damaged")
+    whole = len(numbers) == 3 and all(number.strip(b"\n").isdigit() for number in numbers)
+    if not whole: refuse_state(path, "is damaged")
     checksum,about,state = map(int, numbers)
     if os.fstat(file.fileno()).st_size != len(line) + about + state: refuse_state(path, "is damaged")
     if about > _LONGEST_ABOUT or state > most:
@@ -113,7 +114,7 @@ def read_state(
     path:str|os.PathLike,  # A file that `write_state` wrote
     most:int               # How many bytes the state may have
 ) -> tuple[dict,bytes]:    # What it is about, and the state itself
-    "Reads a state. Raises `StateError`, whatever is wrong with the file. A right checksum does not make it trustworthy."
+    "Reads a state. Raises `StateError`, whatever is wrong with the file. Who wrote it is for the reader to know."
     try:
         with _open_to_read(_name(path)) as file:
             checksum,*sizes = _sizes(file, path, most)

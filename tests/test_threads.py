@@ -420,6 +420,27 @@ def test_the_child_of_a_fork_says_to_load_again(tmp_path, unread):
     assert not (tmp_path/"other").exists()
 
 
+def test_a_llama_that_was_only_used_directly_before_the_fork():
+    "The child hears of it, and it works there with one thread; a child of a parent that has not met llama.cpp has all its threads."
+    code = """
+from llama_nbchat.load import demo_path
+used = sys.argv[1] == "used"
+if used:
+    import llama_cpp
+    llm = llama_cpp.Llama(str(demo_path()), n_ctx=512, n_threads=2, n_threads_batch=2, verbose=False)
+    llm.create_completion("Hello", max_tokens=3)
+child = os.fork()
+if not child:
+    signal.alarm(30)
+    with warnings.catch_warnings(record=True) as caught: answer = ask(Engine(llm) if used else load(n_ctx=512, n_threads=2))
+    print(len(caught), answer != "", flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    assert run(code, "used").splitlines() == ["1 True", "0"]
+    assert run(code, "not used").splitlines() == ["0 True", "0"]
+
+
 def test_a_child_with_a_model_of_its_own_is_free():
     "A server's client, for instance, has no threads to lose; what the parent's threads were doing is not the child's."
     code = """
