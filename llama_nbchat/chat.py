@@ -424,7 +424,9 @@ def _commit(self:Chat, reply):
         reply._take_up()
         reply._add(*reply._split.close())
         if reply.text.strip(): self._add_turn(reply)
-        reply._messages_before,reply._open = len(self.messages),False
+        for other in (reply, self._unanswered):
+            if other is not None: other._messages_before = len(self.messages)
+        reply._open = False
 
 @patch
 def _add_turn(self:Chat, reply):

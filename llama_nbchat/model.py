@@ -250,7 +250,7 @@ def count(self:CompletionModel,
     messages:list[dict]  # The conversation
 ) -> int:  # Tokens, the template's marks included: an estimate
     "About how many tokens of the context window the conversation takes."
-    def tokens(): return sum(8 + self._tokens_in(message["content"].encode("utf-8")) for message in messages)
+    def tokens(): return sum(8 + self._tokens_in(message["content"].encode("utf-8", "replace")) for message in messages)
     return beside(self.llm, tokens)
 
 @patch

@@ -1,6 +1,7 @@
 "What is said is kept, and what is shown is true: stops, cuts, halves of characters, odd figures, odd orders."
 import io
 import json
+import math
 import random
 
 import pytest
@@ -24,7 +25,11 @@ class Terminal(io.StringIO):
 def screen(monkeypatch):
     "A terminal that all answers are shown in."
     terminal = Terminal()
-    monkeypatch.setattr("llama_nbchat.chat.open_screen", lambda *args: TextScreen(terminal))
+    def opened(font_size, live, images):
+        text_screen = TextScreen(terminal)
+        if not live: text_screen.interval = math.inf
+        return text_screen
+    monkeypatch.setattr("llama_nbchat.chat.open_screen", opened)
     Chat.footer = False
     yield terminal
     Chat.footer = True
@@ -116,6 +121,8 @@ def test_what_was_refused_can_be_asked_again():
 @pytest.mark.parametrize("forget", [
     lambda chat: chat.undo(), lambda chat: chat.clear() or chat.messages.append_turn("A", "A!"),
     lambda chat: setattr(chat, "messages", [{"role": "user", "content": "A"}, {"role": "assistant", "content": "A!"}]),
+    lambda chat: setattr(chat, "messages", [{"role": "user", "content": "A"}] * 4),
+    lambda chat: chat.undo() or chat.messages.append_turn("A", "A!"),
     lambda chat: chat.messages.append_turn("A", "A!"), lambda chat: chat.messages.cut(2),
     lambda chat: chat.prompt("A")])
 def test_what_is_taken_back_is_forgotten(forget):
@@ -143,7 +150,7 @@ def test_another_answer_meanwhile():
     with pytest.raises(ChatError, match="still answering"): chat.prompt("Go on")
     list(stream)
     chat.retry()
-    assert said(chat) == ["Count", "one two", "Go on", "three"] or said(chat)[-2:] == ["Count", "three"]
+    assert said(chat) == ["Count", "one two", "Go on", "three"]
 
 
 # What stands below an answer
@@ -437,7 +444,7 @@ def test_odd_figures(screen, value):
         reply = chat.prompt("q")
         assert reply.text == "one two" and said(chat) == ["q", "one two"]
         assert all(figure is None or type(figure) is int for figure in vars(reply.usage).values())
-        assert str(chat.context) and reply.finish_reason is None or isinstance(reply.finish_reason, str)
+        assert str(chat.context) and reply.finish_reason == (value if isinstance(value, str) else None)
     class Own(Resumable):
         n_ctx = value
         def stream(self, messages, **params):
@@ -445,7 +452,8 @@ def test_odd_figures(screen, value):
             yield Delta(progress=(value, 7))
             yield Delta("one", usage=Usage(value, value, value))
             yield Delta(" two", finish_reason=value, usage=value)
-    assert Chat(Own()).prompt("q").text == "one two"
+    reply = Chat(Own()).prompt("q")
+    assert reply.text == "one two" and reply.finish_reason in (None, "7", "x") and isinstance(reply.usage, Usage)
 
 
 @pytest.mark.parametrize("name", ["choices", "delta", "content", "finish_reason", "error", "choice", "chunk"])
