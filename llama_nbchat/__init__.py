@@ -23,5 +23,5 @@ __all__ = [
     "Chat", "Reply", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
     "load", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-    "ParameterError", "ContextOverflowError", "GenerationError", "StateError",
+    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError",
 ]

@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from numbers import Real
+from textwrap import shorten
 from typing import Any
 
 from fastcore.basics import patch
@@ -30,11 +31,11 @@ from IPython.display import display
 
 from .context import Context, fit
 from .display import GrowingText, conversation, open_screen
-from .errors import (ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    check_parameters, made_printable, printable)
-from .load import is_file, load, model_settings
+from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError,
+    ModelNotFoundError, ParameterError, check_parameters, counted, made_printable, name_here, printable)
+from .load import chat_parameters, is_file, load, model_settings, template_variables
 from .markdown import safe_markdown
-from .messages import ChatMessages, alternating, whole_text
+from .messages import ChatMessages, alternating, check_text, whole_text
 from .model import REASONING, ChatModel, Delta, Usage, _figure, _told
 
 # %% ../nbs/08_chat.ipynb #f61a33a1
@@ -49,8 +50,22 @@ class Timings:
     total: float|None = None                # Until the end
     tokens_per_second: float|None = None    # While decoding: without the first token, and without the time it took
 
+# %% ../nbs/08_chat.ipynb #51f33fdf
+_REPLY_ELSEWHERE = {
+    "reply.text": "content message messages choices choice answer response output outputs output_text result value "
+        "completion body data string generations parts candidates __len__ __getitem__ __add__ __radd__",
+    "reply.text.NAME(...)": " ".join(name for name in dir(str) if not name.startswith("_")),
+    "reply.reasoning": "thinking thoughts thought reasoning_content",
+    "reply.finish_reason": "stop_reason done_reason done",
+    "reply.usage": "tokens n_tokens total_tokens token_count eval_count usage_metadata cost",
+    "reply.timings": "time duration seconds total_duration latency elapsed",
+    "chat.stream(...) to read an answer piece by piece": "stream chunks __aiter__",
+    "it without await: an answer is complete when a call ends": "__await__",
+    "repr(reply), or str(reply.text)": "json model_dump model_dump_json to_dict dict",
+    "chat.resume()": "resume continue_", "chat.retry()": "retry regenerate"}
+
 # %% ../nbs/08_chat.ipynb #65140f77
-class Reply:
+class Reply(Advises, called="reply", instead=_REPLY_ELSEWHERE):
     "The answer to one prompt. It grows while the model writes; once it has ended, it stays as it is."
     def __init__(self,
         prompt:str  # What was asked
@@ -179,7 +194,31 @@ def _ipython_display_(self:Reply):
 
 @patch
 def __repr__(self:Reply):
-    return f"<Reply: {len(self.text)} characters, {'interrupted' if self.interrupted else self.finish_reason}>"
+    return f"<Reply: {counted(len(self.text), 'character')}, {'interrupted' if self.interrupted else self.finish_reason}>"
+
+# %% ../nbs/08_chat.ipynb #6fa94d7b
+_CHAT_ELSEWHERE = {
+    'chat("...")': "ask send say tell query chat message completion completions complete generate invoke run respond "
+        "predict create send_message create_chat_completion get_response answer_to generate_content __await__",
+    'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter __aiter__",
+    "chat.messages": "history chat_history conversation memory log transcript __len__ __getitem__ __iter__",
+    "chat.messages.NAME": "append_user_message append_assistant_message append_system_message append_turn get_messages",
+    "chat.messages.append_user_message(...) and append_assistant_message(...)":
+        "add_message append add append_message add_user_message add_assistant_message",
+    "chat.messages = ChatMessages.from_messages([...])": "set_messages load_messages set_history load_history load",
+    "chat.clear()": "reset clear_history new_chat restart start_new reset_history clear_messages",
+    "chat.undo()": "pop back rewind", "chat.retry()": "regenerate again redo rerun",
+    "chat.resume()": "go_on continue_ proceed",
+    "chat.fork()": "copy clone branch duplicate __deepcopy__",
+    "chat.messages.get_messages(), and keep that": "save export dump to_dict to_json json to_list __reduce_ex__",
+    "chat.last": "reply response answer output result last_reply last_response last_message",
+    "chat.last.NAME": "text reasoning usage timings finish_reason interrupted left_out",
+    "chat.context": "tokens n_tokens token_count num_tokens count_tokens context_window",
+    "chat.model": "llm engine client", "chat.model.NAME": "n_ctx count llm_path name save_state load_state",
+    "chat.messages[0], and Chat(..., system_message=...) for another one":
+        "system system_message system_prompt set_system_message set_system_prompt sp",
+    "chat.params": "settings parameters options config generation_config",
+    'chat.params["NAME"]': "temperature top_p top_k min_p seed max_tokens stop repeat_penalty grammar logit_bias"}
 
 # %% ../nbs/08_chat.ipynb #fd993861
 def _checked(name, fitting):
@@ -223,7 +262,7 @@ def _font_size(chat, pixels):
         nearest=None)
 
 # %% ../nbs/08_chat.ipynb #b2343a61
-class Chat:
+class Chat(Advises, called="chat", instead=_CHAT_ELSEWHERE):
     "One conversation with a model."
     footer = True   # Are a few figures shown below each answer?
     images = False  # Are images from other hosts shown, or only links to them?
@@ -246,9 +285,7 @@ class Chat:
         messages = vars(self)["messages"] = ChatMessages()
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
-        if isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion"):
-            call = f"Chat(model, {llm!r})" if isinstance(llm, str) else "Chat(model)"
-            raise MessageTypeError(f"The model comes first: write {call}.", role="system", content=system_message)
+        _check_order(llm, system_message)
         if system_message is not None: messages.append_system_message(system_message)
         if is_file(llm): _check_before_loading(llm, params)
         vars(self)["model"] = load(llm)
@@ -265,11 +302,25 @@ class Chat:
         said = [message["content"] for message in self.messages[reply._begin:reply._begin + 2]]
         return said == [reply.prompt, reply.text]
 
-    def __repr__(self): return f"Chat({self.model.name!r}, {len(self.messages)} messages)"
+    def __repr__(self): return f"Chat({self.model.name!r}, {counted(len(self.messages), 'message')})"
 
     def _repr_html_(self): return conversation(self.messages, self.images)
 
     def _repr_pretty_(self, printer, cycle): printer.text(repr(self.messages))
+
+# %% ../nbs/08_chat.ipynb #d6864fc8
+def _check_order(llm, system_message):
+    "Raises an error if the model stands where the system message belongs. It says how to write both."
+    no_file = isinstance(llm, str) and not llm.endswith(".gguf") and not os.path.exists(llm)
+    if _is_path(system_message):
+        if not (llm is None or no_file) or not os.fspath(system_message).endswith(".gguf"): return
+    elif not (isinstance(system_message, ChatModel) or hasattr(system_message, "create_chat_completion")): return
+    text = shorten(repr(llm), 60)
+    advice = f"The model comes first: write Chat({_typed(system_message)}{f', {text}' * no_file})."
+    if not isinstance(system_message, str): raise MessageTypeError(advice, role="system", content=system_message)
+    raise ModelNotFoundError(f"There is no file {text}. {advice}", path=llm)
+
+def _is_path(source): return isinstance(source, (str, os.PathLike))
 
 # %% ../nbs/08_chat.ipynb #d44ae029
 @patch
@@ -285,23 +336,35 @@ _OPTIONS = inspect.signature(Chat).parameters.keys() - {"llm", "params"}   # of 
 def _check_places(params, known, file):
     "Raises `ParameterError` for a name that belongs elsewhere, and says where; `file` is how `load` is to be told it."
     for name,value in params.items():
-        if name in _OWN: place = f"{name} is set by the chat itself: leave it out."
-        elif name in known: continue
-        elif name in ("model", "model_path") and file: place = f"The chat has its model: leave {name} out."
-        elif name in ("model", "model_path"): place = f"The model is the first argument: write Chat({_typed(value)})."
-        elif name in _OPTIONS: place = f"{name} is set when a chat begins: write Chat(..., {name}={value!r})."
-        elif name in model_settings():
-            place = f"{name} is a setting of the model, not of the chat: write Chat(load({file}{name}={value!r}))."
-        else: continue
-        raise ParameterError(place, name=name, nearest=None)
+        if name in known and name not in _OWN: continue
+        here = name if name in _OWN else name_here(name) or name
+        place = _place(here, value, known, file)
+        other = f"There is no {name!r} here. Did you mean {here!r}? " if here != name else ""
+        if place: raise ParameterError(other + place, name=name, nearest=here if other else None)
 
-def _typed(source): return repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "model"
+# %% ../nbs/08_chat.ipynb #61c568d2
+def _place(name, value, known, file):
+    "The sentence that says where a parameter belongs; an empty one if there is none of this name."
+    call = f"{name}={shorten(repr(value), 60)}"
+    if name == "messages":
+        return ("messages is set by the chat itself: to take up a conversation, write "
+            "chat.messages = ChatMessages.from_messages([...]).")
+    if name in _OWN: return f"{name} is set by the chat itself: leave it out."
+    if name in ("model", "model_path"):
+        return f"The chat has its model: leave {name} out." if file else (
+            f"The model is the first argument: write Chat({_typed(value)}).")
+    if name in _OPTIONS: return f"{name} is set when a chat begins: write Chat(..., {call})."
+    if name in known: return f"Write {call}."
+    if name not in model_settings(): return ""
+    return f"{name} is a setting of the model, not of the chat: write Chat(load({file}{call}))."
 
+def _typed(source): return repr(os.fspath(source)) if _is_path(source) else "model"
+
+# %% ../nbs/08_chat.ipynb #a8b6605c
 def _check_before_loading(source, params):
     "Raises `ParameterError` for what can be no sampling parameter of a model that is loaded from a file."
-    import llama_cpp
-    sampling = inspect.signature(llama_cpp.Llama.create_chat_completion).parameters
-    known = _OPTIONS | sampling.keys() - _OWN - {"model"}
+    known = _OPTIONS | chat_parameters()
+    if params.keys() - known: known |= template_variables(source)
     _check_places(params, known, "" if source is None else f"{_typed(source)}, ")
     for name in params:
         try: check_parameters([name], known, "A chat")
@@ -309,6 +372,7 @@ def _check_before_loading(source, params):
             like = error.nearest or ""
             if like.startswith(name) or get_close_matches(name, [like], cutoff=0.8): raise
 
+# %% ../nbs/08_chat.ipynb #6ea1cefd
 @patch
 def _check(self:Chat, params):
     known = getattr(self.model, "parameters", None)
@@ -451,9 +515,7 @@ def _begin(self:Chat, reply, params, at=None):
 def _check_prompt(text):
     if text is None:
         raise MessageTypeError('There is nothing to send yet: write the prompt, as in chat("Hello").', content=None)
-    if not isinstance(text, str):
-        raise MessageTypeError(f"A prompt is a str, not {type(text).__name__}: convert it first, for instance with "
-            "str(...).", content=text)
+    check_text(text, "A prompt")
     if not text.strip(): raise MessageError("The prompt is empty: write what you want to ask.", content=text)
 
 @patch
@@ -473,6 +535,24 @@ def _claim(self:Chat, asking):
     self._settle(asking)
     self._asking = asking,_cell()
 
+# %% ../nbs/08_chat.ipynb #9c35ba9f
+_STREAM_ELSEWHERE = {
+    'chat("...") to have the whole answer, or chat.last.text afterwards':
+        "text content message choices answer response result reply usage __len__ __getitem__ __add__ __radd__",
+    "it without async: for piece in chat.stream(...)": "__aiter__", "for piece in chat.stream(...)": "__await__",
+    "close()": "stop cancel aclose abort"}
+
+# %% ../nbs/08_chat.ipynb #8617afac
+class _Pieces(Advises, Iterator, called="stream", instead=_STREAM_ELSEWHERE):
+    "The pieces of an answer, as they come."
+    def __init__(self, pieces): self._pieces = pieces
+
+    def __next__(self): return next(self._pieces)
+
+    def close(self):
+        "Stops the model. What was read stays in the conversation."
+        self._pieces.close()
+
 # %% ../nbs/08_chat.ipynb #cb4d4db1
 @patch
 def stream(self:Chat,
@@ -480,7 +560,7 @@ def stream(self:Chat,
     **params        # Sampling parameters for this prompt alone
 ) -> Iterator[str]: # The answer, piece by piece
     "Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if there is no answer."
-    return _texts(self._begin(Reply(text), params))
+    return _Pieces(_texts(self._begin(Reply(text), params)))
 
 def _texts(pieces):
     with closing(pieces): yield from (text for text, _, _ in pieces if text)
@@ -589,7 +669,7 @@ def _note(self:Chat, reply, params, stopped=False):
 @patch
 def _figures(self:Chat, reply):
     usage,timings,limit = reply.usage,reply.timings,self._window()
-    if usage.completion_tokens: yield f"{usage.completion_tokens:,} token" + "s" * (usage.completion_tokens > 1)
+    if usage.completion_tokens: yield counted(usage.completion_tokens, "token")
     if timings.tokens_per_second: yield f"{timings.tokens_per_second:,.0f} a second"
     if timings.time_to_first_token is not None: yield f"first after {timings.time_to_first_token:.2f} s"
     if usage.prompt_tokens and limit:
@@ -627,7 +707,8 @@ def undo(self:Chat,
     self._settle()
     turns = self._turns()
     if not 1 <= n <= len(turns):
-        raise ChatError(f"There is nothing to take back: n is {n}, and the conversation has {len(turns)} turns.")
+        raise ChatError(f"There is nothing to take back: n is {n}, and the conversation has "
+            f"{counted(len(turns), 'turn')}.")
     self._cut(turns[-n])
 
 @patch

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import ContextOverflowError, MessageError
+from .errors import ChatError, ContextOverflowError, GenerationError, MessageError, counted, shown
 from .messages import ChatMessages
 
 # %% ../nbs/07_context.ipynb #7585a4ff
@@ -27,7 +27,7 @@ class Context:
 
     def __int__(self): return self.used
 
-    def __str__(self): return f"{self.used:,} / {self.limit:,} tokens" if self.limit else f"{self.used:,} tokens"
+    def __str__(self): return f"{self.used:,} / {counted(self.limit, 'token')}" if self.limit else counted(self.used, "token")
 
     __repr__ = __str__
 
@@ -54,7 +54,7 @@ def fit(
     tokens = count(messages) if limit else 0
     if not limit or tokens + room <= limit: return messages,0
     if callable(overflow): return _decided(overflow, messages, count, limit, room),0
-    if overflow == "error": _refuse(f"The conversation and {room:,} tokens for the answer take", tokens + room, limit)
+    if overflow == "error": _refuse(f"The conversation and {counted(room, 'token')} for the answer take", tokens + room, limit)
     begin = int(bool(messages) and messages[0]["role"] == "system")
     turns = [n for n, message in enumerate(messages) if message["role"] == "user"] or [begin]
     def without(n): return messages[:begin] + messages[turns[n]:] if n else messages
@@ -64,14 +64,20 @@ def fit(
     return without(n),n
 
 def _refuse(what, tokens, limit):
-    raise ContextOverflowError(f"{what} {tokens:,} tokens, {tokens - limit:,} more than the context window holds "
+    raise ContextOverflowError(f"{what} {counted(tokens, 'token')}, {tokens - limit:,} more than the context window holds "
         f"({limit:,}). Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
 
 def _decided(decide, messages, count, limit, room):
-    decided = decide([dict(message) for message in messages], limit - room)
+    try: decided = decide([dict(message) for message in messages], limit - room)
+    except ChatError: raise   # a refusal, in words of its own
+    except Exception as error:
+        raise GenerationError(f"The overflow function failed: {type(error).__name__}: {error}") from error
     if not isinstance(decided, (list, tuple)):
-        raise MessageError(f"The overflow function must return a list of messages, not {decided!r}.", content=decided)
-    decided = ChatMessages.from_messages(decided).get_messages()
+        raise MessageError(f"The overflow function must return a list of messages, not {shown(decided)}.",
+            content=decided)
+    try: decided = ChatMessages.from_messages(decided).get_messages()
+    except ChatError as error:
+        raise MessageError(f"The overflow function must return a conversation. {error}", content=decided) from error
     if decided[-1:] != messages[-1:]:
         raise MessageError("The overflow function must keep the newest prompt as the last message.", content=decided)
     if (tokens := count(decided)) >= limit: _refuse("What the overflow function returned takes", tokens, limit)

@@ -13,27 +13,30 @@ import ctypes
 import hashlib
 import inspect
 import json
+import math
 import os
 import random
 import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from fastcore.basics import patch
 
-from .errors import ContextOverflowError, GenerationError, ModelTypeError, ParameterError
-from .errors import MessageError, StateError, check_parameters
+from .errors import Advises, ContextOverflowError, GenerationError, ModelTypeError, ParameterError
+from .errors import ChatError, MessageError, StateError, check_parameters, counted, shown
 from .exclusive import beside, in_turn, life_of
 from .model import REASONING, Delta, Usage
 from .saved import read_state, refuse_state, write_state
 from .template import ChatTemplate, Prompt, finding, mark, marked_name, named_token
+
 
 # %% ../nbs/03_engine.ipynb #5b5e5c09
 __all__ = ["Engine"]
@@ -150,7 +153,7 @@ def evaluate(self:Decoder,
         if status == [0]: self.tokens.extend(tokens)
         elif status: self.trim(len(self.tokens) if self.trimmable else 0)     # what was evaluated of the batch
     if status[0] in (0, 2): return
-    raise GenerationError(f"llama.cpp could not evaluate {len(tokens)} tokens (llama_decode returned {status[0]}): "
+    raise GenerationError(f"llama.cpp could not evaluate {counted(len(tokens), 'token')} (llama_decode returned {status[0]}): "
         "load the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
 @patch
@@ -305,7 +308,7 @@ def sampler(self:Decoder,
         nonlocal filled
         n,scores = len(self.tokens),self._scores()
         llm.input_ids[filled:n],filled = self.tokens[filled:],n
-        for process in processors: scores[:] = process(llm.input_ids[:n], scores)
+        for process in processors: scores[:] = _processed(process, llm.input_ids[:n], scores)
         return choose_plainly()
     return choose_processed if processors else choose_plainly
 
@@ -317,6 +320,18 @@ def _check_grammar(self:Decoder, grammar):
     if text and sampler: return self.lib.llama_sampler_free(sampler)
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
+
+# %% ../nbs/03_engine.ipynb #7db3192a
+def _processed(process, tokens, scores):
+    "The scores that a function of `logits_processor` makes of others. Raises `GenerationError` if it makes none."
+    from numpy import asarray, isfinite
+    try: result = asarray(given := process(tokens, scores))
+    except ChatError: raise
+    except Exception as error:
+        raise GenerationError(f"A function of logits_processor failed: {type(error).__name__}: {error}") from error
+    if result.shape == scores.shape and result.dtype.kind in "fiu" and isfinite(result.max()): return result
+    raise GenerationError(f"A function of logits_processor must return the scores, {len(scores):,} numbers of which one "
+        f"at least is finite, and none is greater; it returned {shown(given)}.")
 
 # %% ../nbs/03_engine.ipynb #1e760e9e
 _MARK = marked_name("")
@@ -482,8 +497,18 @@ class _Writer:
         tokens,characters = max(mark for mark in self.marks if mark[1] <= self.given)
         return "".join(self.texts)[:characters],self.tokens[:tokens]
 
+# %% ../nbs/03_engine.ipynb #b31c7152
+_ENGINE_ELSEWHERE = {
+    'chat = Chat(llm), then chat("...")': "chat ask prompt send generate generate_text complete completion run invoke "
+        "query predict respond chat_completion",
+    "llm.llm.NAME": "create_chat_completion create_completion embed create_embedding tokenize detokenize eval sample "
+        "reset metadata n_vocab token_eos token_bos close model_path chat_format verbose",
+    "Chat(llm) once more, since chats can share a model; one chat is copied by fork": "copy clone __deepcopy__",
+    "load(...) in the other process, and save_state for what the model has read": "__reduce_ex__",
+    "save_state(path)": "save dump", "load_state(path)": "load restore"}
+
 # %% ../nbs/03_engine.ipynb #06f82732
-class Engine:
+class Engine(Advises, called="model", instead=_ENGINE_ELSEWHERE):
     "A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."
     resumes = True   # goes on with an answer, if this is the last message
     def __init__(self,
@@ -652,22 +677,19 @@ class _Asked(Prompt):
 def _prepare(self:Engine, messages, params):
     "The conversation as the engine answers it; `settings` are those of the samplers."
     self.decoder.check()
-    self._check_numbers(params)
-    prompt = self.template.prompt(messages, params)
+    prompt = self.template.prompt(messages, self._checked(params))
     tokens,settings = self._tokens(prompt.text + prompt.begun, prompt.add_bos),dict(prompt.settings)
     if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
     held = self._held(prompt, tokens)
     room = self.n_ctx - len(tokens)
     if room <= 0:
-        raise ContextOverflowError(f"The conversation takes {len(tokens):,} tokens, but the context window "
+        raise ContextOverflowError(f"The conversation takes {counted(len(tokens), 'token')}, but the context window "
             f"holds {self.n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
             prompt_tokens=len(tokens), n_ctx=self.n_ctx)
     most,seed,stops = (settings.pop(name, None) for name in ("max_tokens", "seed", "stop"))
     most = min(most, room) if most and most > 0 else room
     seed = self.seeds.getrandbits(32) if seed is None else seed
     stops = [stops] if isinstance(stops, str) else list(stops or [])
-    if any(not isinstance(stop, str) for stop in stops):
-        raise ParameterError(f"stop is a str or a list of str, not {stops!r}.", name="stop", nearest=None)
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
         seed=seed, stops=stops + self.ends)
 
@@ -677,24 +699,6 @@ def _held(self:Engine, prompt, tokens):
     if prompt.shared == len(prompt.text): return len(tokens)
     known = self._tokens(prompt.text[:prompt.shared], prompt.add_bos)
     return len(known) if known == tokens[:len(known)] else len(tokens)
-
-@patch
-def _check_numbers(self:Engine, params):
-    "Raises `ParameterError` for what is no number where the default is one."
-    for name,value in params.items():
-        default = 0 if name in ("max_tokens", "seed") and value is not None else self.defaults.get(name)
-        if isinstance(default, bool) or not isinstance(default, (int, float)): continue
-        if not isinstance(value, type(default)) and not (isinstance(default, float) and isinstance(value, int)):
-            raise ParameterError(f"{name} is a number, such as {default or 1}, not {value!r}.", name=name, nearest=None)
-    bias,last = params.get("logit_bias") or {},self.llm.n_vocab() - 1
-    numbers = isinstance(bias, Mapping) and all(isinstance(value, Real) for value in bias.values())
-    if not numbers or any(not str(token).isdecimal() or int(token) > last for token in bias):
-        raise ParameterError(f"logit_bias is a dict from a token's number, 0 to {last:,}, to what is added to its "
-            f"score, not {bias!r}.", name="logit_bias", nearest=None)
-    processors = params.get("logits_processor") or []
-    if not isinstance(processors, list) or not all(map(callable, processors)):
-        raise ParameterError(f"logits_processor is a list of functions of tokens and scores, not {processors!r}.",
-            name="logits_processor", nearest=None)
 
 @patch
 def _sampling(self:Engine, settings):
@@ -707,6 +711,76 @@ def _sampling(self:Engine, settings):
         settings["logits_processor"] = [*(settings["logits_processor"] or []), add]
     known = inspect.signature(self.llm._init_sampler).parameters
     return {name: value for name, value in settings.items() if name in known}
+
+# %% ../nbs/03_engine.ipynb #8548fcf3
+_LARGEST = 3.4e38   # of C's floats, about
+_UNLIMITED = ("max_tokens", "seed")   # never leave Python as they are
+
+def _plain_number(name, value, default):
+    "The value as an `int` or `float`, like the default. Raises `ParameterError` for what is none that C has, too."
+    kind,plain,limit = (Real, float, _LARGEST) if isinstance(default, float) else (Integral, int, 2**31 - 1)
+    with suppress(OverflowError, TypeError, ValueError):
+        number = plain(value) if isinstance(value, kind) and not isinstance(value, bool) else None
+        if number is not None and (abs(number) <= limit or name in _UNLIMITED): return number
+    most = f" up to {limit:,}" if plain is int and isinstance(value, int) else ""
+    raise ParameterError(f"{name} is a number{most}, such as {default or 1}, not {shown(value)}.", name=name,
+        nearest=None)
+
+# %% ../nbs/03_engine.ipynb #8745ce3d
+def _is_format(value):
+    "Whether llama-cpp-python can hold an answer to this format; what it can't, it would ignore."
+    from llama_cpp import LlamaGrammar
+    if not isinstance(value, Mapping) or value.get("type") not in ("text", "json_object"): return False
+    if value["type"] == "text" or "schema" not in value: return True
+    try: return isinstance(value["schema"], Mapping) and bool(
+        LlamaGrammar.from_json_schema(json.dumps(value["schema"]), verbose=False))
+    except Exception: return False
+
+# %% ../nbs/03_engine.ipynb #4332bee4
+def _is_stop(value): return isinstance(value, (list, tuple, set)) and all(isinstance(text, str) for text in value)
+
+def _are_dicts(value): return isinstance(value, (list, tuple)) and all(isinstance(item, Mapping) for item in value)
+
+def _is_choice(value): return isinstance(value, (str, Mapping))
+
+def _are_functions(value): return isinstance(value, (list, tuple)) and all(map(callable, value))
+
+_CHECKS = {"stop": (_is_stop, "a str or a list of str"),
+    "tools": (_are_dicts, "a list of dicts"), "functions": (_are_dicts, "a list of dicts"),
+    "tool_choice": (_is_choice, "a str or a dict"), "function_call": (_is_choice, "a str or a dict"),
+    "response_format": (_is_format, 'a dict, {"type": "json_object", "schema": {...}}, with a JSON schema that can be '
+        "turned into a grammar"),
+    "logits_processor": (_are_functions, "a list of functions of tokens and scores")}
+
+# %% ../nbs/03_engine.ipynb #d4af7813
+@patch
+def _checked(self:Engine, params):
+    "The parameters, with plain numbers. Raises `ParameterError` for a value that does not fit."
+    checked = dict(params)
+    for name,value in params.items():
+        default = 0 if name in _UNLIMITED else self.defaults.get(name)
+        if value is None and name in ("stop", *_UNLIMITED) or value is None and default is None: continue
+        if isinstance(default, (int, float)) and not isinstance(default, bool):
+            checked[name] = _plain_number(name, value, default)
+        elif name == "logit_bias": checked[name] = self._plain_bias(value)
+        elif name == "stop" and isinstance(value, str): checked[name] = [value]
+        elif name in _CHECKS:
+            fits,what = _CHECKS[name]
+            if not fits(value): raise ParameterError(f"{name} is {what}, not {shown(value)}.", name=name, nearest=None)
+            checked[name] = value if isinstance(value, (str, Mapping)) else list(value)
+    return checked
+
+# %% ../nbs/03_engine.ipynb #f9b98a79
+@patch
+def _plain_bias(self:Engine, bias):
+    "A bias from numbers to numbers. Minus infinity is one: it forbids a token."
+    last = self.llm.n_vocab() - 1
+    with suppress(AttributeError, ParameterError, ValueError):
+        plain = {int(token): score if score == -math.inf else _plain_number("logit_bias", score, 0.0)
+            for token, score in bias.items() if str(token).isdecimal()}
+        if len(plain) == len(bias) and all(token <= last for token in plain): return plain
+    raise ParameterError(f"logit_bias is a dict from a token's number, 0 to {last:,}, to what is added to its "
+        f"score, not {shown(bias)}.", name="logit_bias", nearest=None)
 
 # %% ../nbs/03_engine.ipynb #089c9699
 @patch

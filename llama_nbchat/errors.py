@@ -6,17 +6,19 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 
 # %% auto #0
 __all__ = ['printable', 'ChatError', 'made_printable', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError',
-           'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError',
-           'check_parameters']
+           'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'counted',
+           'shown', 'name_here', 'check_parameters', 'UseError', 'Advises']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
+import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from textwrap import shorten
 
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "check_parameters", "printable",
-           "made_printable"]
+           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError", "check_parameters",
+           "name_here", "counted", "shown", "Advises", "printable", "made_printable"]
 
 # %% ../nbs/00_errors.ipynb #6f22bfa9
 _NOT_PRINTED = {code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))} | {13: ""}
@@ -36,7 +38,7 @@ class ChatError(Exception):
         **details       # The figures and objects the message mentions, kept as attributes of the error
     ):
         super().__init__(printable(message))
-        self.__dict__.update(details)
+        for name,value in details.items(): setattr(self, name, value)
 
 # %% ../nbs/00_errors.ipynb #4f356ee1
 def made_printable(
@@ -80,16 +82,134 @@ class GenerationError(ChatError, RuntimeError):
 class StateError(ChatError, ValueError):
     "The file at `path` holds no state that this model could go on from."
 
+# %% ../nbs/00_errors.ipynb #75d2c9c0
+def counted(
+    number:int,  # How many
+    noun:str     # Of what, in the singular
+) -> str:
+    "The number and the noun, which gets an s unless there is one alone."
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+# %% ../nbs/00_errors.ipynb #3f7ba99b
+def shown(
+    value,        # Anything
+    width:int=60  # Characters
+) -> str:
+    "The value as it would be typed, in one line; its type if it can't be shown."
+    try: return shorten(repr(value), width)
+    except Exception: return f"a {type(value).__name__}"
+
+# %% ../nbs/00_errors.ipynb #43218609
+_ELSEWHERE = {   # the name here: the names in other programs
+    "system_message": "system system_prompt sys_prompt sp system_instruction system_instructions system_text "
+        "instruction instructions preamble",
+    "messages": "history chat_history conversation",
+    "model": "model_name model_id model_file filename llm_model",
+    "stream": "streaming",
+    "n_ctx": "num_ctx n_context context_length context_size context_window ctx ctx_len ctx_size "
+        "max_context max_context_length max_model_len max_seq_len max_seq_length",
+    "n_gpu_layers": "num_gpu num_gpu_layers gpu_layers ngl",
+    "n_threads": "num_thread num_threads threads nthreads cpu_threads",
+    "n_threads_batch": "threads_batch",
+    "n_batch": "num_batch batch_size",
+    "n_ubatch": "ubatch_size",
+    "chat_format": "chat_template template prompt_template",
+    "use_mmap": "mmap",
+    "use_mlock": "mlock",
+    "flash_attn": "flash_attention fa",
+    "type_k": "cache_type_k",
+    "type_v": "cache_type_v",
+    "lora_path": "lora",
+    "cache_bytes": "cache_ram cache_size",
+    "max_tokens": "n_predict num_predict max_new_tokens max_completion_tokens max_output_tokens max_gen_len "
+        "max_tokens_to_sample max_length maxtok maxtoks maxt n_tokens num_tokens",
+    "temperature": "temp temperatur",
+    "repeat_penalty": "repetition_penalty repeat_pen rep_pen",
+    "presence_penalty": "presence_pen",
+    "frequency_penalty": "frequency_pen",
+    "top_k": "topk",
+    "top_p": "topp nucleus",
+    "min_p": "minp",
+    "typical_p": "typical",
+    "mirostat_mode": "mirostat",
+    "mirostat_eta": "mirostat_lr",
+    "mirostat_tau": "mirostat_ent",
+    "stop": "stop_sequences stop_sequence stop_strings stop_words stops reverse_prompt antiprompt",
+    "seed": "random_seed random_state rng_seed",
+    "response_format": "format json_schema output_schema response_schema",
+    "grammar": "gbnf",
+    "tools": "available_tools",
+    "logits_processor": "logits_processors logit_processor",
+}
+
+# %% ../nbs/00_errors.ipynb #c5f4e5a5
+def name_here(
+    name:str   # Of a parameter, as somebody wrote it
+) -> str|None:
+    "What a parameter of another program is called here; None if no other program is known to have it."
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    if plain in _ELSEWHERE: return plain
+    return next((here for here, others in _ELSEWHERE.items() if plain in others.split()), None)
+
 # %% ../nbs/00_errors.ipynb #31c069c3
 def check_parameters(
-    names:Iterable[str],           # The names that were given
-    known:Collection[str]|None,    # The names that exist; None if any name will do
+    names:Iterable[str],         # The names that were given
+    known:Collection[str]|None,  # The names that exist; None if any name will do
     owner:str                    # Who has these parameters, for the message
 ):
     "Raises `ParameterError` for the first of `names` that is not `known`, and names the nearest known one."
     for name in names:
         if known is None or name in known: continue
         begun = [other for other in sorted(known) if len(name) > 2 and other.startswith(name)]
-        nearest = next(iter(get_close_matches(name, known, n=1) + begun), None)
+        here = [other for other in [name_here(name)] if other in known]
+        nearest = next(iter(here + get_close_matches(name, known, n=1) + begun), None)
         advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {', '.join(sorted(known))}"
         raise ParameterError(f"{owner} has no parameter {name!r}. {advice}", name=name, nearest=nearest)
+
+# %% ../nbs/00_errors.ipynb #e4a86dcd
+class UseError(ChatError, AttributeError, TypeError):
+    "An object was used like one of another program, by a `name` or an operation that it does not have."
+
+# %% ../nbs/00_errors.ipynb #867c4c78
+_OPERATIONS = {"__len__": "len()", "__getitem__": "[...]", "__setitem__": "[...] = ...", "__delitem__": "del",
+    "__add__": "+", "__radd__": "+", "__iadd__": "+=", "__await__": "await", "__aiter__": "async for",
+    "__iter__": "iteration", "__deepcopy__": "copy.deepcopy()", "__reduce_ex__": "pickle"}
+
+class Advises:
+    "An object that says what to write, when it is used like one of another program."
+    _called,_instead = "object",{}
+
+    def __init_subclass__(cls, called=None, instead=None, **others):
+        super().__init_subclass__(**others)
+        if called is None: return
+        cls._called = called
+        cls._instead = {name: advice for advice, names in instead.items() for name in names.split()}
+        for name in cls._instead.keys() & _OPERATIONS.keys(): setattr(cls, name, _refusal(name))
+        if "__len__" in cls._instead: cls.__bool__ = lambda self: True      # as without a length
+        if "__reduce_ex__" in cls._instead: cls.__copy__ = _shallow_copy   # copy.copy would ask pickle
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        if hasattr(type(self), name): return object.__getattribute__(self, name)   # a property, whose own error it is
+        raise UseError(f"A {self._called} has no {name!r}: {_instead_of(self, name)}", name=name)
+
+# %% ../nbs/00_errors.ipynb #3984acee
+def _refusal(name):
+    "A method that says what to write instead of an operation."
+    def refuse(self, *_):
+        raise UseError(f"{_OPERATIONS[name]} does not work on a {self._called}: {_instead_of(self, name)}", name=name)
+    return refuse
+def _shallow_copy(thing):
+    "A new object with the same attributes."
+    new = object.__new__(type(thing))
+    vars(new).update(vars(thing))
+    return new
+
+# %% ../nbs/00_errors.ipynb #702ab165
+def _instead_of(thing, name):
+    "What to write instead of a name: by the table, or by its likeness to a name that is there."
+    if name in thing._instead: return f"write {thing._instead[name].replace('NAME', name)}."
+    names = sorted({name for name in [*dir(type(thing)), *vars(thing)] if not name.startswith("_")})
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}."

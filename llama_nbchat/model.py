@@ -18,8 +18,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from fastcore.basics import patch
 
-from llama_nbchat.errors import (ChatError, ContextOverflowError, GenerationError, MessageTypeError, ModelTypeError,
-    made_printable)
+from .errors import (ChatError, ContextOverflowError, GenerationError, MessageTypeError, ModelTypeError,
+    counted, made_printable)
 from .exclusive import beside, check_usable, in_turn
 from .messages import whole_text
 
@@ -199,9 +199,9 @@ def _read(chunk, reason, usage):
     choices = _of_kind(chunk.get("choices") or [], (list, tuple), "what a chunk offers as choices")
     choice = _of_kind(choices[0] if choices else {}, Mapping, "a choice")
     message = _of_kind(choice.get("delta") or choice.get("message") or {}, Mapping, "a part of the answer")
-    ended,counted = choice.get("finish_reason"),chunk.get("usage")
+    ended,told = choice.get("finish_reason"),chunk.get("usage")
     return (_text(message.get("content")), ended if isinstance(ended, str) else reason,
-        counted if isinstance(counted, Mapping) else usage)
+        told if isinstance(told, Mapping) else usage)
 
 def _of_kind(value, kind, what):
     if value is None and kind is Mapping: return {}
@@ -238,7 +238,7 @@ def _explained(self:CompletionModel, error, pieces):
     told = _told(error)
     if found := _OVERFLOW.search(told):
         tokens,n_ctx = map(int, found.groups())
-        return ContextOverflowError(f"The conversation takes {tokens:,} tokens, but the context window holds "
+        return ContextOverflowError(f"The conversation takes {counted(tokens, 'token')}, but the context window holds "
             f"{n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
             prompt_tokens=tokens, n_ctx=n_ctx)
     when = "in the middle of its answer" if pieces else "before its first word"
