@@ -112,7 +112,9 @@ def test_the_first_message_is_never_dropped_unsaid():
 def test_an_overflow_function_that_fails():
     model = Resumable(["one"])
     model.n_ctx = 4
-    with pytest.raises(ZeroDivisionError): Chat(model, overflow=lambda messages, limit: 1 / 0).prompt("a b c d e")
+    with pytest.raises(GenerationError, match="overflow function") as failed:
+        Chat(model, overflow=lambda messages, limit: 1 / 0).prompt("a b c d e")
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
     with pytest.raises(ContextOverflowError): Chat(model, max_tokens=-1).prompt("a b c d e")
 
 
