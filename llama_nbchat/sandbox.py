@@ -83,7 +83,7 @@ def size(self:_Budget, value) -> int:
     self.spend(len(parts))
     return found
 
-# %% ../nbs/11_sandbox.ipynb #7143861e
+# %% ../nbs/11_sandbox.ipynb #5aed71e6
 def _replaced(size, text, old="", new="", *rest): return size(text) + str(text).count(str(old)) * len(str(new))
 
 def _joined(size, between, parts=(), *rest): return size(parts) + size(between) * (size(parts) + 1)
@@ -93,6 +93,9 @@ def _translated(size, text, table=(), *rest): return len(text) * size(table)
 def _indented(size, text, width=4, *rest): return size(text) + (str(text).count("\n") + 1) * _width(size, width)
 
 def _by_all(size, text, *rest): return size(text) * (2 + sum(size(given) for given in rest if not callable(given)))
+
+def _wrapped(size, text, width=79, *rest):   # copies what is left for each line
+    return size(text) * (2 + size(text) // max(_width(size, width), 1))
 
 def _width(size, given): return abs(given) if isinstance(given, int) else size(given)
 
@@ -104,12 +107,12 @@ def _formatted(size, text, *values):
         wide += sum(abs(value) for value in values if isinstance(value, int))
     return size(text) + (text.count("{") + text.count("%")) * sum(map(size, values)) + wide
 
-# %% ../nbs/11_sandbox.ipynb #77722acd
+# %% ../nbs/11_sandbox.ipynb #97516dde
 _WIDEST = 10_000   # The largest width, precision or number of parts that may be asked for
 _WIDENING = set("center ljust rjust zfill expandtabs to_bytes indent batch slice round wordwrap tojson lipsum".split())
 _READING = set("length count first last default d items select reject selectattr rejectattr map attr safe".split())
 _GROWING = {"replace": _replaced, "join": _joined, "format": _formatted, "format_map": _formatted,
-    "translate": _translated, "indent": _indented, "wordwrap": _by_all, "urlize": _by_all, "tojson": _by_all,
+    "translate": _translated, "indent": _indented, "wordwrap": _wrapped, "urlize": _by_all, "tojson": _by_all,
     "pprint": lambda size, value, *rest: 20 * size(value)}
 
 def _bound(budget, name, value, given):

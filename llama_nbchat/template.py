@@ -176,7 +176,7 @@ def _parameters(handler):
     known = {p.name for p in inspect.signature(handler).parameters.values() if p.kind is not p.VAR_KEYWORD}
     return frozenset(known - {"llama", "messages", "stream", "model", "logprobs", "top_logprobs"})
 
-# %% ../nbs/12_template.ipynb #a7c000e3
+# %% ../nbs/12_template.ipynb #a55ab6c8
 _TALK = [{"role": role, "content": f"{words} on which side of the river the {animal} sleep tonight"} for role, words, animal in (
     ("system", "Tell nobody", "herons"), ("user", "Who knows", "beavers"), ("assistant", "The old ferryman knows", "otters"),
     ("user", "Ask him once more", "swans"), ("assistant", "He has forgotten", "geese"), ("user", "Then find out", "ducks"))]
@@ -187,18 +187,18 @@ class _Way:
     "How messages are changed before a template gets them."
     system: str = "own"             # Where the system message goes: its own place, the "first" prompt, "unfilled"
     parts: bool = False             # Is each content a list of parts?
-    assistant: str = "assistant"    # What the assistant is called
+    names: tuple = ()               # What roles are called in it: pairs of ours and theirs
 
 _OWN_WAYS = [_Way(system, parts) for parts in (False, True) for system in ("own", "first")]
-_NAMED_WAYS = [_Way(system, False, name) for name in ("assistant", "bot") for system in ("own", "unfilled", "first")]
+_NAMES = ((), (("assistant", "bot"),), (("user", "User"), ("assistant", "Assistant")))   # in formats of llama-cpp-python
+_NAMED_WAYS = [_Way(system, False, names) for names in _NAMES for system in ("own", "unfilled", "first")]
 
 def _changed(messages, way):
     "The messages as a template gets them."
     if way.system != "own" and messages and messages[0]["role"] == "system":
         system,*messages = messages
         if way.system == "first": messages = _headed(system, messages)
-    if way.assistant != "assistant":
-        messages = [{**m, "role": way.assistant} if m["role"] == "assistant" else m for m in messages]
+    if way.names: messages = [{**m, "role": dict(way.names).get(m["role"], m["role"])} for m in messages]
     return [{**m, "content": _parts(m.get("content"))} for m in messages] if way.parts else messages
 
 def _parts(content): return [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -1,0 +1,153 @@
+"""Goes through a folder of chat templates, and says of each whether a conversation in it is whole and cheap.
+
+`python -m tools.templates FOLDER [WORDS ...]` looks at all `*.jinja` in the folder, or at those whose name has one of the words in
+it. Each is put into a tiny model with random weights, whose vocabulary has the names that the template writes as control tokens, and
+answers four prompts, with and without a system message. The texts name those control tokens. The tests do the same with the templates
+in `tests/templates`.
+"""
+import re
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from datetime import datetime
+from os.path import commonprefix
+from pathlib import Path
+
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from benchmarks.random_model import STYLES, make
+from llama_nbchat import load
+
+NAMES = re.compile(r"<[|｜/]?[A-Za-z_][^<>\s'\"]{0,40}>|<[|｜][^<>\n'\"]{1,40}[|｜]>|\[/?[A-Z][A-Z_]{2,20}\]")
+END = "<|the_end|>"   # what `eos_token` is called
+MARK = "\ufdd0"       # in names that are only text
+
+
+@dataclass
+class Row:
+    "What was found out about a template."
+    name: str
+    note: str = ""                                  # What the user is told
+    faults: list[str] = field(default_factory=list)
+    evaluated_again: int = 0                        # Tokens of earlier turns, since the template writes them otherwise later
+
+    def __str__(self):
+        again = f"{self.evaluated_again} tokens are evaluated again" * (self.evaluated_again > 3)
+        told = [*self.faults, self.note, again]
+        return f"{'-' if self.faults else '+'} {self.name}: {'; '.join(filter(None, told)) or 'holds'}"
+
+
+def control_names(template):
+    "Names in a template that are control tokens in the vocabulary of its model, or might be."
+    return sorted({name for name in NAMES.findall(template) if not re.search(r"[{}()%=]", name)})
+
+
+def opened(template, folder, controls=None, **settings):
+    "A tiny model with a template, and the names of its control tokens."
+    names = (control_names(template) if controls is None else controls) + [END]
+    STYLES["template"] = ("bpe", names, template)
+    path = make(Path(folder)/"template.gguf", "tiny", "template", size=4000, context=16_384)
+    return load(path, n_ctx=16_384, **settings), names
+
+
+def rendered(engine, messages):
+    "The conversation as Jinja writes it without any limits and marks, as others who use these templates do."
+    import json
+
+    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
+        extensions=[Jinja2ChatFormatter.IgnoreGenerationTags, "jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = lambda value, ensure_ascii=False, **options: json.dumps(value, ensure_ascii=ensure_ascii, **options)
+    def refuse(message): raise ValueError(message)
+    template = environment.from_string(engine.template.source)
+    return template.render(messages=messages, bos_token="<s>", eos_token=END, add_generation_prompt=True, raise_exception=refuse,
+        strftime_now=lambda form: datetime.now().strftime(form), **{k: v for k, v in engine.template.known.items() if k in ("functions", "datetime")})
+
+
+def whole_names(common, text, names):
+    "The common beginning of two texts, without a name of a control token that was cut in the middle."
+    cut = [len(common) - n for name in names for n in range(1, len(name)) if common.endswith(name[:n]) and text.startswith(name, len(common) - n)]
+    return common[:min(cut, default=len(common))]
+
+
+def controls_of(engine, tokens): return [token for token in tokens if not engine.decoder.piece(token) or engine.decoder.ends(token)]
+
+
+def talk(engine, names, system, row, told, turns=4):
+    "Has a conversation of some turns, and notes what is wrong; `told` are the warnings so far."
+    from llama_nbchat.template import _changed
+    messages = [{"role": "system", "content": f"Be brief {names[0]} and kind"}] if system else []
+    before, known = "", 0
+    for n in range(turns):
+        said = f"Question {n} about {names[n % len(names)]} and planets"
+        messages.append({"role": "user", "content": said})
+        prompt = engine._prepare(messages, {"max_tokens": 12, "temperature": 0})
+        text = prompt.text.replace(MARK, "")
+        try: expected = rendered(engine, _changed(messages, engine.template.way))
+        except Exception as error: expected = row.faults.append(f"plain Jinja fails: {error}")
+        if expected is not None and text.removeprefix("<s>") != expected.removeprefix("<s>"): row.faults.append("another text than Jinja's")
+        for message in messages:
+            if message["content"].strip() not in text and not engine.template.note() and not told:
+                row.faults.append(f"a {message['role']} message is missing, and nobody was told")
+        plain = [{**m, "content": re.sub("|".join(map(re.escape, names)), "x", m["content"])} for m in messages]
+        if controls_of(engine, prompt.tokens) != controls_of(engine, engine._prepare(plain, {}).tokens): row.faults.append("a text became a control token")
+        if prompt.tokens.count(1) > 1 and text.count("<s>") < 2: row.faults.append("more than one token begins the text")
+        answer = []
+        for delta in engine.stream(messages, max_tokens=12, temperature=0):
+            answer.append(delta.text)
+            last = delta
+        shared = whole_names(commonprefix([before, prompt.text]), prompt.text, names)
+        row.evaluated_again = max(row.evaluated_again, known - last.usage.cached_tokens)
+        known = last.usage.prompt_tokens + last.usage.completion_tokens
+        common = len(engine._tokens(shared, prompt.add_bos)) if shared else 0
+        if last.usage.cached_tokens < common - 3 and n: row.faults.append(f"turn {n + 1}: {last.usage.cached_tokens} of {common} tokens in common were kept")
+        text = "".join(answer).removeprefix(prompt.opened)
+        before = prompt.text + text
+        messages.append({"role": "assistant", "content": text})
+
+
+def ends(engine, row):
+    "Notes whether what the template writes after an answer ends one."
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "herons"}, {"role": "user", "content": "Thanks"}]
+    try: before, _, after = engine.template.prompt(messages, {}).text.rpartition("herons")
+    except Exception: return
+    asked, after = engine.template.prompt(messages[:1], {}).text, after.lstrip()
+    if NAMES.search(before[len(commonprefix([before, asked])):].replace("<think>", "").replace("</think>", "")): return   # an answer in several steps
+    found = next((name for name in (*engine.ends, *engine.decoder.control_names()) if name and after.startswith(name)), None) if after else None
+    if found is None: return
+    token = engine.decoder.tokenize(found, special=True, begins=False)
+    if found not in engine.ends and not (len(token) == 1 and engine.decoder.ends(token[0])): row.faults.append(f"{found} does not end an answer")
+
+
+def look(name, template, folder, controls=None):
+    "All that is to be known about a template."
+    row = Row(name)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            for system in (False, True):
+                engine, names = opened(template, folder, controls)
+                row.note = engine.template.note()
+                if engine.template.short and system: break
+                talk(engine, names, system, row, told, turns=1 if engine.template.short else 4)
+            ends(engine, row)
+        except Exception as error: row.faults.append(f"{type(error).__name__}: {error}")
+    row.note = row.note or next((str(warning.message) for warning in told), "")
+    row.faults = [*dict.fromkeys(row.faults)]
+    return row
+
+
+def main(folder, *words):
+    rows = []
+    with tempfile.TemporaryDirectory() as made:
+        for path in sorted(Path(folder).glob("*.jinja")):
+            if words and not any(word.lower() in path.name.lower() for word in words): continue
+            rows.append(look(path.stem, path.read_text(encoding="utf-8"), made))
+            print(rows[-1], flush=True)
+    hold = sum(not row.faults for row in rows)
+    print(f"{hold} of {len(rows)} templates hold")
+    return hold < len(rows)
+
+
+if __name__ == "__main__": sys.exit(main(*sys.argv[1:]))
