@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/engine.html.md"""
 # %% auto #0
 __all__ = ['Decoder', 'Engine']
 
-# %% ../nbs/03_engine.ipynb #7e219d76
+# %% ../nbs/03_engine.ipynb #76289bc9
 import codecs
 import ctypes
 import hashlib
@@ -36,7 +36,6 @@ from .exclusive import beside, in_turn, life_of
 from .model import REASONING, Delta, Usage
 from .saved import read_state, refuse_state, write_state
 from .template import ChatTemplate, Prompt, finding, mark, marked_name, named_token
-
 
 # %% ../nbs/03_engine.ipynb #5b5e5c09
 __all__ = ["Engine"]
@@ -321,15 +320,14 @@ def _check_grammar(self:Decoder, grammar):
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
 
-# %% ../nbs/03_engine.ipynb #7db3192a
+# %% ../nbs/03_engine.ipynb #69f5dcad
 def _processed(process, tokens, scores):
     "The scores that a function of `logits_processor` makes of others. Raises `GenerationError` if it makes none."
     from numpy import asarray, isfinite
-    try: result = asarray(given := process(tokens, scores))
-    except ChatError: raise
-    except Exception as error:
-        raise GenerationError(f"A function of logits_processor failed: {type(error).__name__}: {error}") from error
-    if result.shape == scores.shape and result.dtype.kind in "fiu" and isfinite(result.max()): return result
+    given = process(tokens, scores)
+    with suppress(TypeError, ValueError):
+        result = asarray(given)
+        if result.shape == scores.shape and result.dtype.kind in "fiu" and isfinite(result.max()): return result
     raise GenerationError(f"A function of logits_processor must return the scores, {len(scores):,} numbers of which one "
         f"at least is finite, and none is greater; it returned {shown(given)}.")
 
@@ -450,7 +448,7 @@ class _Stops:
             if length := self.ending[self.place]: begins = max(begins, length + rest - 1)
         return begins,self.depth[self.place]
 
-# %% ../nbs/03_engine.ipynb #370e6b2b
+# %% ../nbs/03_engine.ipynb #46df4af3
 class _Writer:
     "Makes text of tokens as they come."
     def __init__(self, piece, stops):
@@ -470,9 +468,9 @@ class _Writer:
         if found: self.read,self.stopped = self.read - found,True   # what follows is never given
         return self._give(self.read - self.given - (0 if found else begun))
 
-    def close(self) -> str:
-        "The text that was held back, once nothing follows."
-        if not self.stopped: self._hold(self.decoder.decode(b"", True))
+    def close(self, goes_on=False) -> str:
+        "The text that was held back, once nothing follows; half a character is none, if its other half can still come."
+        if not self.stopped and not goes_on: self._hold(self.decoder.decode(b"", True))
         return self._give(self.read - self.given)
 
     def _hold(self, text):
@@ -625,7 +623,7 @@ def _decode(self:Engine, writer, choose, most, usage):
         (decoder.evaluate_watched if slow else evaluate)([token])
         slow = time.perf_counter() - start > _SLOW and decoder.trimmable   # giving up would cost the whole cache
 
-# %% ../nbs/03_engine.ipynb #9ca3dc7e
+# %% ../nbs/03_engine.ipynb #816074a7
 @patch
 def stream(self:Engine,
     messages:list[dict],  # The whole conversation
@@ -646,7 +644,7 @@ def _deltas(self:Engine, messages, params):
         cached = yield from self._prefill(prompt.tokens, prompt.held)
         if prompt.opened and not prompt.begun: yield Delta(prompt.opened, usage=usage())
         reason = yield from self._decode(writer, choose, prompt.most, usage)
-        yield Delta(writer.close(), finish_reason=reason, usage=usage())
+        yield Delta(writer.close(goes_on=reason == "length"), finish_reason=reason, usage=usage())
     finally:
         self._remember(prompt, writer)
         if prompt.held < len(prompt.tokens) and not prompt.begun: self._remember(prompt.as_shared(), writer)

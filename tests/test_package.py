@@ -1,4 +1,5 @@
 "The package as others get it: what it holds, what it brings, what it imports."
+import os
 import subprocess
 import sys
 import threading
@@ -61,7 +62,8 @@ def test_installing_says_what_it_does(tmp_path, status):
     python.parent.mkdir(parents=True)
     python.write_text(PIP)
     python.chmod(0o755)
-    make = subprocess.Popen(["make", f"VENV={stamp.parent}", str(stamp)], cwd=root, text=True,
+    outside = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}   # of `make test`
+    make = subprocess.Popen(["make", f"VENV={stamp.parent}", str(stamp)], cwd=root, text=True, env=outside,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     patience = threading.Timer(20, make.stdin.close)   # it reads, and goes on
     patience.start()
