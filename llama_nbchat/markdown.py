@@ -7,9 +7,10 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/markdown.html.md"""
 # %% auto #0
 __all__ = ['safe_text', 'safe_html', 'safe_markdown']
 
-# %% ../nbs/04_markdown.ipynb #3925ca0a
+# %% ../nbs/04_markdown.ipynb #d676b1f8
 import re
 import string
+import time
 from functools import cache
 
 from markdown_it import MarkdownIt
@@ -212,7 +213,7 @@ def _image(token, images, empty):
     if images: return f"<img{_attribute('src', url)}{_attribute('alt', words)}{_attribute('title', title)}>"
     return f"<a{_attribute('href', url)}{_attribute('title', title)}>Image&#58; {safe_text(words)}</a>"
 
-# %% ../nbs/04_markdown.ipynb #ee628eae
+# %% ../nbs/04_markdown.ipynb #2c13d183
 _COMMANDS = frozenset("""
     alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron pi varpi rho varrho
     sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega digamma
@@ -242,7 +243,7 @@ _COMMANDS = frozenset("""
     dots ldots cdots vdots ddots dotsb dotsc dotsi dotsm dotso colon quad qquad space thinspace enspace
     text textrm textbf textit textsf texttt textnormal mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr
     mathnormal boldsymbol bm pmb bf it rm sf tt cal displaystyle textstyle scriptstyle scriptscriptstyle
-    phantom hphantom vphantom begin end cr hline
+    mathopen mathclose mathbin mathrel mathord mathop mathpunct nonumber notag phantom hphantom vphantom begin end cr hline
 """.split())
 
 _LAYOUTS = frozenset("""equation equation* align align* aligned alignat gather gather* gathered split multline multline* cases
@@ -269,15 +270,15 @@ def _formula(formula, begin, end):
     if not _does_nothing_else(formula): return f"<code>{_encoded(formula)}</code>"
     return f"&#92;{_encoded(begin)}{_encoded(formula)}&#92;{_encoded(end)}"
 
-# %% ../nbs/04_markdown.ipynb #0623e2c8
+# %% ../nbs/04_markdown.ipynb #45ca673d
 _LANGUAGES = {alias: name for name, aliases in {
     "bash": "sh shell zsh console shell-session shellscript", "c": "h", "cpp": "c++ hpp cc", "csharp": "cs c#", "css": "",
-    "diff": "patch", "docker": "dockerfile", "go": "golang", "haskell": "hs", "html": "xhtml svg", "ini": "cfg conf",
+    "diff": "patch", "docker": "dockerfile", "go": "golang", "haskell": "hs", "html": "xhtml svg",
     "java": "", "javascript": "js jsx node", "json": "jsonc jsonl", "julia": "jl", "kotlin": "kt", "latex": "tex",
     "lua": "", "make": "makefile", "perl": "pl", "php": "", "powershell": "ps1", "python": "py python3 ipython", "r": "",
     "ruby": "rb", "rust": "rs", "scala": "", "scss": "", "sql": "sqlite postgresql mysql", "swift": "", "toml": "",
     "typescript": "ts tsx", "xml": "", "yaml": "yml",
-    "text": "txt plain plaintext output markdown md csv none"}.items() for alias in (name, *aliases.split())}
+    "text": "txt plain plaintext output markdown md csv ini cfg conf none"}.items() for alias in (name, *aliases.split())}
 
 # %% ../nbs/04_markdown.ipynb #a962a849
 _COLOURS = {"Keyword": "#a4d", "Operator.Word": "#a4d", "Literal.String": "#283", "Comment": "#777", "Literal.Number": "#07b",
@@ -289,8 +290,9 @@ def _colour(kind):
     while kind and (name := str(kind).removeprefix("Token.")) not in _COLOURS: kind = kind.parent
     return _COLOURS[name] if kind else ""
 
-# %% ../nbs/04_markdown.ipynb #ea81c403
+# %% ../nbs/04_markdown.ipynb #988f9882
 _LONG_CODE = 10_000   # Characters
+_PATIENCE = 0.2       # Seconds for one block of code; usual ones take a hundredth
 
 @cache
 def _lexer(language):
@@ -301,8 +303,9 @@ def _coloured(code, language):
     "HTML for code, with colours if the language is known."
     plain = _encoded(code)
     if language in ("", "text") or len(code) > _LONG_CODE: return plain
-    pieces,last = [],""
+    pieces,last,end = [],"",time.perf_counter() + _PATIENCE
     for _,kind,word in _lexer(language).get_tokens_unprocessed(code):
+        if time.perf_counter() > end: return plain
         colour = last if word.isspace() else _colour(kind)
         if colour != last: pieces.append("</span>" * bool(last) + f"<span style=color:{colour}>" * bool(colour))
         pieces.append(_encoded(word))
