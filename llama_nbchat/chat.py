@@ -182,7 +182,7 @@ def _copy(self:Reply):
     new._split,new.timings = copy.copy(self._split),replace(self.timings)
     return new
 
-# %% ../nbs/08_chat.ipynb #c517e8cb
+# %% ../nbs/08_chat.ipynb #0321d547
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
     return getattr(get_ipython(), "execution_count", None)
@@ -194,7 +194,8 @@ def _ipython_display_(self:Reply):
 
 @patch
 def __repr__(self:Reply):
-    return f"<Reply: {counted(len(self.text), 'character')}, {'interrupted' if self.interrupted else self.finish_reason}>"
+    ended = "interrupted" if self.interrupted else self.finish_reason
+    return f"<Reply: {counted(len(self.text), 'character')}, {ended}>"
 
 # %% ../nbs/08_chat.ipynb #6fa94d7b
 _CHAT_ELSEWHERE = {
@@ -403,7 +404,7 @@ def _uninterrupted():
     with _Interrupts() as interrupts: yield
     if interrupts.pressed and callable(interrupts.usual): interrupts.usual(signal.SIGINT, None)
 
-# %% ../nbs/08_chat.ipynb #192aca06
+# %% ../nbs/08_chat.ipynb #5662ffb9
 @patch
 def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
     "What text and reasoning grow by, and the deltas. `reply` grows with them, and is committed when it ends."
@@ -424,7 +425,8 @@ def _answer(self:Chat, reply, params, itself) -> Iterator[tuple]:
             yield *reply._add(*reply._split.close()),Delta()
         except ChatError: raise
         except Exception as error:
-            raise GenerationError(f"The model failed: {type(error).__name__}: {_told(error)}") from made_printable(error)
+            raise GenerationError(f"The model failed: {type(error).__name__}: {_told(error)}"
+                ) from made_printable(error)
         finally:
             if reply.interrupted and len(reply._written) == written: reply.interrupted,reply.finish_reason = before
             self._commit(reply)
@@ -469,7 +471,8 @@ def _count(self:Chat, messages):
     try: counted = self.model.count(messages)
     except ChatError: raise
     except Exception as error:
-        raise GenerationError(f"The model can't count: {type(error).__name__}: {_told(error)}") from made_printable(error)
+        raise GenerationError(f"The model can't count: {type(error).__name__}: {_told(error)}"
+            ) from made_printable(error)
     tokens = _figure(counted)
     if tokens is None: raise GenerationError(f"The model's count is no number of tokens, but {counted!r}.")
     return tokens

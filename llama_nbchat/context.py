@@ -18,7 +18,7 @@ from .messages import ChatMessages
 # %% ../nbs/07_context.ipynb #7585a4ff
 __all__ = ["Context", "fit"]
 
-# %% ../nbs/07_context.ipynb #bbc98517
+# %% ../nbs/07_context.ipynb #52854cee
 @dataclass(frozen=True)
 class Context:
     "How much of a context window a conversation takes, in tokens."
@@ -27,7 +27,8 @@ class Context:
 
     def __int__(self): return self.used
 
-    def __str__(self): return f"{self.used:,} / {counted(self.limit, 'token')}" if self.limit else counted(self.used, "token")
+    def __str__(self):
+        return f"{self.used:,} / {counted(self.limit, 'token')}" if self.limit else counted(self.used, "token")
 
     __repr__ = __str__
 
@@ -39,7 +40,7 @@ class Context:
         return ("<span style='display: inline-block; width: 12em; height: 0.6em; border: 1px solid currentColor; "
             f"border-radius: 0.3em; overflow: hidden; margin-right: 0.6em'>{bar}</span><span>{self}</span>")
 
-# %% ../nbs/07_context.ipynb #85b995a8
+# %% ../nbs/07_context.ipynb #86fb2112
 _FULL = 0.6   # The share of the window that is taken after turns have been left out
 
 def fit(
@@ -54,7 +55,8 @@ def fit(
     tokens = count(messages) if limit else 0
     if not limit or tokens + room <= limit: return messages,0
     if callable(overflow): return _decided(overflow, messages, count, limit, room),0
-    if overflow == "error": _refuse(f"The conversation and {counted(room, 'token')} for the answer take", tokens + room, limit)
+    if overflow == "error":
+        _refuse(f"The conversation and {counted(room, 'token')} for the answer take", tokens + room, limit)
     begin = int(bool(messages) and messages[0]["role"] == "system")
     turns = [n for n, message in enumerate(messages) if message["role"] == "user"] or [begin]
     def without(n): return messages[:begin] + messages[turns[n]:] if n else messages
@@ -64,8 +66,8 @@ def fit(
     return without(n),n
 
 def _refuse(what, tokens, limit):
-    raise ContextOverflowError(f"{what} {counted(tokens, 'token')}, {tokens - limit:,} more than the context window holds "
-        f"({limit:,}). Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
+    raise ContextOverflowError(f"{what} {counted(tokens, 'token')}, {tokens - limit:,} more than the context window "
+        f"holds ({limit:,}). Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
 
 def _decided(decide, messages, count, limit, room):
     try: decided = decide([dict(message) for message in messages], limit - room)

@@ -132,7 +132,7 @@ def control_names(self:Decoder,
         if name.strip() and (kind & control or name in written): names.add(name)
     return sorted(names, key=lambda name: (-len(name), name))
 
-# %% ../nbs/03_engine.ipynb #37780f03
+# %% ../nbs/03_engine.ipynb #c6186917
 @patch
 def evaluate(self:Decoder,
     tokens:list[int]  # What comes next; at most `n_batch` of them
@@ -152,7 +152,8 @@ def evaluate(self:Decoder,
         if status == [0]: self.tokens.extend(tokens)
         elif status: self.trim(len(self.tokens) if self.trimmable else 0)     # what was evaluated of the batch
     if status[0] in (0, 2): return
-    raise GenerationError(f"llama.cpp could not evaluate {counted(len(tokens), 'token')} (llama_decode returned {status[0]}): "
+    raise GenerationError(f"llama.cpp could not evaluate {counted(len(tokens), 'token')} (llama_decode returned "
+        f"{status[0]}): "
         "load the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
 @patch
@@ -320,7 +321,7 @@ def _check_grammar(self:Decoder, grammar):
     raise ParameterError("llama.cpp does not understand this grammar: give a llama_cpp.LlamaGrammar, as "
         "LlamaGrammar.from_string makes it of a text in GBNF.", name="grammar", nearest=None)
 
-# %% ../nbs/03_engine.ipynb #69f5dcad
+# %% ../nbs/03_engine.ipynb #026c2810
 def _processed(process, tokens, scores):
     "The scores that a function of `logits_processor` makes of others. Raises `GenerationError` if it makes none."
     from numpy import asarray, isfinite
@@ -328,8 +329,8 @@ def _processed(process, tokens, scores):
     with suppress(TypeError, ValueError):
         result = asarray(given)
         if result.shape == scores.shape and result.dtype.kind in "fiu" and isfinite(result.max()): return result
-    raise GenerationError(f"A function of logits_processor must return the scores, {len(scores):,} numbers of which one "
-        f"at least is finite, and none is greater; it returned {shown(given)}.")
+    raise GenerationError(f"A function of logits_processor must return the scores, {len(scores):,} numbers of which "
+        f"one at least is finite, and none is greater; it returned {shown(given)}.")
 
 # %% ../nbs/03_engine.ipynb #1e760e9e
 _MARK = marked_name("")

@@ -20,8 +20,9 @@ __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError"
            "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError", "check_parameters",
            "name_here", "counted", "shown", "Advises", "printable", "made_printable"]
 
-# %% ../nbs/00_errors.ipynb #6f22bfa9
-_NOT_PRINTED = {code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))} | {13: ""}
+# %% ../nbs/00_errors.ipynb #bbb0ed14
+_NOT_PRINTED = {code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))}
+_NOT_PRINTED[13] = ""   # of the end of a line
 
 def printable(
     text:str   # From anybody

@@ -62,7 +62,7 @@ def _checked(path):
     if start.startswith(b"GGUF"): return path
     raise ModelFileError(f"{str(path)!r} is not a GGUF file: {_kind(start, path.name)}", path=str(path))
 
-# %% ../nbs/05_load.ipynb #c5ccb50c
+# %% ../nbs/05_load.ipynb #0cf80daf
 def _advice(given):
     "What somebody who gave a path that does not exist may have meant."
     as_message = f"If it was meant as the system message, write Chat(system_message={shorten(repr(given), 60)})."
@@ -84,12 +84,13 @@ def _similar_file(given):
     siblings = {file.name.removesuffix(".gguf"): file for file in beside if file.name != path.name}
     return next((siblings[name] for name in get_close_matches(path.name.removesuffix(".gguf"), siblings, 1, 0.5)), None)
 
-
-# %% ../nbs/05_load.ipynb #ce60a180
-_FAMILIES = re.compile("""aya|baichuan|bloom|chatglm|claude|codegemma|codellama|codestral|command-|dbrx|deepseek|devstral
-    |dolphin|ernie|exaone|falcon|gemini|gemma|glm|gpt|granite|grok|hermes|hunyuan|internlm|jamba|kimi|lfm|llama|llava
-    |magistral|mamba|meta-llama|minicpm|minimax|ministral|mistral|mixtral|moondream|nemotron|nous|o[134]\\b|olmo|openchat
-    |openhermes|orca|orion|phi|pixtral|qwen|qwq|rwkv|smollm|solar|stablelm|starcoder|tinyllama|vicuna|wizardlm|yi|zephyr
+# %% ../nbs/05_load.ipynb #e9060676
+_FAMILIES = re.compile("""
+    aya|baichuan|bloom|chatglm|claude|codegemma|codellama|codestral|command-|dbrx|deepseek|devstral
+    |dolphin|ernie|exaone|falcon|gemini|gemma|glm|gpt|granite|grok|hermes|hunyuan|internlm|jamba|kimi
+    |lfm|llama|llava|magistral|mamba|meta-llama|minicpm|minimax|ministral|mistral|mixtral|moondream
+    |nemotron|nous|o[134]\\b|olmo|openchat|openhermes|orca|orion|phi|pixtral|qwen|qwq|rwkv|smollm|solar
+    |stablelm|starcoder|tinyllama|vicuna|wizardlm|yi|zephyr
     """, re.VERBOSE | re.IGNORECASE)
 _SERVICES = re.compile(r"(openai/|anthropic/|google/)?(gpt-(?!oss|2|j|neo)|chatgpt|o[134]\b|claude|gemini|grok-)",
     re.IGNORECASE)
@@ -350,7 +351,7 @@ def demo_path() -> Path:
     "Where the demo model lies: a GGUF file inside the package."
     return Path(str(files("llama_nbchat") / "demo" / "planets.gguf"))
 
-# %% ../nbs/05_load.ipynb #04941f33
+# %% ../nbs/05_load.ipynb #df278b6a
 def _check_settings(source, params):
     "Raises `ParameterError` for a parameter of a chat, or of another program, and says what to write."
     settings,loaded = model_settings(),"" if source is None else repr(os.fspath(source))
@@ -359,7 +360,8 @@ def _check_settings(source, params):
         here,shown = name_here(name) or name,shorten(repr(value), 60)
         file = repr(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else "path"
         if here in ("model", "model_path"): place = f"The model is the first argument: write load({file})."
-        elif here in settings: place = f"Did you mean {here!r}? Write load({loaded}{', ' * bool(loaded)}{here}={shown})."
+        elif here in settings:
+            place = f"Did you mean {here!r}? Write load({loaded}{', ' * bool(loaded)}{here}={shown})."
         elif here in chat_parameters() | {"system_message"}:
             place = f"{here} is a parameter of a chat, not of the model: write Chat(load({loaded}), {here}={shown})."
         else: continue

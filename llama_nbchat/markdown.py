@@ -21,10 +21,10 @@ from markdown_it.token import Token
 # %% ../nbs/04_markdown.ipynb #6a710e05
 __all__ = ["safe_markdown", "safe_html", "safe_text"]
 
-# %% ../nbs/04_markdown.ipynb #8874b265
+# %% ../nbs/04_markdown.ipynb #3b37b923
 _REFERENCES = {
     **{ord(mark): f"&#{ord(mark)};" for mark in string.punctuation + "\t\n\u2028\u2029"},
-    **{code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))},   # no characters
+    **{code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))},
 }
 
 def _encoded(text):
@@ -38,10 +38,11 @@ def safe_text(
     "HTML that shows the text as it is."
     return re.sub("&#(36|92);", r"<span>\g<0></span>", _encoded(text))
 
-# %% ../nbs/04_markdown.ipynb #4c4e4ccc
+# %% ../nbs/04_markdown.ipynb #6ce32535
 def _as_it_stands(text):
     "HTML that shows a text with its lines and spaces; no more than six bytes for each of the text, and two hundred."
-    style = "white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; background: none; margin: 0; padding: 0; border: 0"
+    style = ("white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; background: none; margin: 0; padding: 0; "
+        "border: 0")
     return f"<pre style='{style}'>{_encoded(text)}</pre>"
 
 # %% ../nbs/04_markdown.ipynb #934d6669
@@ -148,9 +149,9 @@ def _leave_long_texts(state):
     for token in state.tokens:
         if token.type == "inline" and len(token.content) > _LONGEST: token.type = "text"
 
-# %% ../nbs/04_markdown.ipynb #1c7f325a
-_PAIRS = {"paragraph", "heading", "blockquote", "bullet_list", "ordered_list", "list_item", "table", "thead", "tbody", "tr",
-    "th", "td", "strong", "em", "s"}   # tokens that open and close an element
+# %% ../nbs/04_markdown.ipynb #487e8b77
+_PAIRS = {"paragraph", "heading", "blockquote", "bullet_list", "ordered_list", "list_item", "table", "thead", "tbody",
+    "tr", "th", "td", "strong", "em", "s"}   # tokens that open and close an element
 
 class _TooMuch(Exception):
     "The HTML of a text is much longer than the text."
@@ -213,41 +214,44 @@ def _image(token, images, empty):
     if images: return f"<img{_attribute('src', url)}{_attribute('alt', words)}{_attribute('title', title)}>"
     return f"<a{_attribute('href', url)}{_attribute('title', title)}>Image&#58; {safe_text(words)}</a>"
 
-# %% ../nbs/04_markdown.ipynb #2c13d183
+# %% ../nbs/04_markdown.ipynb #7a34292d
 _COMMANDS = frozenset("""
-    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron pi varpi rho varrho
-    sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega digamma
-    aleph beth gimel daleth hbar hslash ell wp Re Im partial nabla infty emptyset varnothing imath jmath eth mho complement
-    forall exists nexists neg lnot land lor wedge vee vdash models top bot angle measuredangle degree prime backprime
-    sum prod coprod int iint iiint oint bigcup bigcap bigvee bigwedge bigoplus bigotimes bigodot biguplus bigsqcup
-    limits nolimits lim liminf limsup sup inf max min arg deg det dim gcd hom ker Pr exp ln lg log sin cos tan cot sec csc
-    arcsin arccos arctan sinh cosh tanh coth mod bmod pmod pod operatorname
-    frac dfrac tfrac cfrac binom dbinom tbinom sqrt root of over choose atop stackrel overset underset substack
-    overline underline overbrace underbrace overrightarrow overleftarrow overleftrightarrow widehat widetilde hat tilde bar
-    vec dot ddot dddot check breve acute grave mathring not cancel bcancel xcancel boxed
-    times div pm mp cdot cdotp ast star circ bullet oplus ominus otimes oslash odot dagger ddagger amalg setminus wr sqcup
-    sqcap cup cap uplus Cup Cap diamond bigcirc bigtriangleup bigtriangledown triangle triangleleft triangleright square
-    Box blacksquare lozenge blacklozenge bigstar clubsuit diamondsuit heartsuit spadesuit flat natural sharp checkmark
-    eq ne neq lt gt le leq leqq leqslant ge geq geqq geqslant ll gg lll ggg prec preceq succ succeq equiv cong sim simeq
-    approx approxeq asymp doteq propto perp parallel nparallel mid nmid in notin ni owns subset subseteq subsetneq supset
-    supseteq supsetneq sqsubset sqsubseteq sqsupset sqsupseteq nsubseteq nsupseteq smile frown bowtie therefore because
-    triangleq coloneqq nless ngtr nleq ngeq ncong nsim lesssim gtrsim lessgtr gtrless vDash Vdash Vvdash between pitchfork
-    to gets mapsto longmapsto leftarrow rightarrow leftrightarrow Leftarrow Rightarrow Leftrightarrow longleftarrow
-    longrightarrow longleftrightarrow Longleftarrow Longrightarrow Longleftrightarrow iff implies impliedby uparrow downarrow
-    updownarrow Uparrow Downarrow Updownarrow nearrow searrow swarrow nwarrow hookleftarrow hookrightarrow rightharpoonup
-    rightharpoondown leftharpoonup leftharpoondown rightleftharpoons leftrightharpoons rightleftarrows leftrightarrows
-    twoheadrightarrow rightarrowtail curvearrowright circlearrowright xrightarrow xleftarrow nrightarrow nleftarrow
-    nRightarrow nLeftarrow leadsto
-    left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm Bigm langle rangle lfloor rfloor
-    lceil rceil lvert rvert lVert rVert vert Vert lbrace rbrace lbrack rbrack lgroup rgroup backslash
-    dots ldots cdots vdots ddots dotsb dotsc dotsi dotsm dotso colon quad qquad space thinspace enspace
-    text textrm textbf textit textsf texttt textnormal mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr
+    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron pi
+    varpi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma
+    Upsilon Phi Psi Omega digamma aleph beth gimel daleth hbar hslash ell wp Re Im partial nabla infty emptyset
+    varnothing imath jmath eth mho complement forall exists nexists neg lnot land lor wedge vee vdash models top
+    bot angle measuredangle degree prime backprime sum prod coprod int iint iiint oint bigcup bigcap bigvee
+    bigwedge bigoplus bigotimes bigodot biguplus bigsqcup limits nolimits lim liminf limsup sup inf max min arg
+    deg det dim gcd hom ker Pr exp ln lg log sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth
+    mod bmod pmod pod operatorname frac dfrac tfrac cfrac binom dbinom tbinom sqrt root of over choose atop
+    stackrel overset underset substack overline underline overbrace underbrace overrightarrow overleftarrow
+    overleftrightarrow widehat widetilde hat tilde bar vec dot ddot dddot check breve acute grave mathring not
+    cancel bcancel xcancel boxed times div pm mp cdot cdotp ast star circ bullet oplus ominus otimes oslash odot
+    dagger ddagger amalg setminus wr sqcup sqcap cup cap uplus Cup Cap diamond bigcirc bigtriangleup
+    bigtriangledown triangle triangleleft triangleright square Box blacksquare lozenge blacklozenge bigstar
+    clubsuit diamondsuit heartsuit spadesuit flat natural sharp checkmark eq ne neq lt gt le leq leqq leqslant
+    ge geq geqq geqslant ll gg lll ggg prec preceq succ succeq equiv cong sim simeq approx approxeq asymp doteq
+    propto perp parallel nparallel mid nmid in notin ni owns subset subseteq subsetneq supset supseteq supsetneq
+    sqsubset sqsubseteq sqsupset sqsupseteq nsubseteq nsupseteq smile frown bowtie therefore because triangleq
+    coloneqq nless ngtr nleq ngeq ncong nsim lesssim gtrsim lessgtr gtrless vDash Vdash Vvdash between pitchfork
+    to gets mapsto longmapsto leftarrow rightarrow leftrightarrow Leftarrow Rightarrow Leftrightarrow
+    longleftarrow longrightarrow longleftrightarrow Longleftarrow Longrightarrow Longleftrightarrow iff implies
+    impliedby uparrow downarrow updownarrow Uparrow Downarrow Updownarrow nearrow searrow swarrow nwarrow
+    hookleftarrow hookrightarrow rightharpoonup rightharpoondown leftharpoonup leftharpoondown rightleftharpoons
+    leftrightharpoons rightleftarrows leftrightarrows twoheadrightarrow rightarrowtail curvearrowright
+    circlearrowright xrightarrow xleftarrow nrightarrow nleftarrow nRightarrow nLeftarrow leadsto left right
+    middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm Bigm langle rangle lfloor rfloor
+    lceil rceil lvert rvert lVert rVert vert Vert lbrace rbrace lbrack rbrack lgroup rgroup backslash dots ldots
+    cdots vdots ddots dotsb dotsc dotsi dotsm dotso colon quad qquad space thinspace enspace text textrm textbf
+    textit textsf texttt textnormal mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak mathscr
     mathnormal boldsymbol bm pmb bf it rm sf tt cal displaystyle textstyle scriptstyle scriptscriptstyle
-    mathopen mathclose mathbin mathrel mathord mathop mathpunct nonumber notag phantom hphantom vphantom begin end cr hline
-""".split())
+    mathopen mathclose mathbin mathrel mathord mathop mathpunct nonumber notag phantom hphantom vphantom begin
+    end cr hline
+    """.split())
 
-_LAYOUTS = frozenset("""equation equation* align align* aligned alignat gather gather* gathered split multline multline* cases
-    rcases array matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix""".split())   # what may stand after \begin
+_LAYOUTS = frozenset("""equation equation* align align* aligned alignat gather gather* gathered split multline multline*
+    cases rcases array matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix
+    """.split())   # what may stand after \begin
 
 # %% ../nbs/04_markdown.ipynb #78ba8824
 _SIGNS = frozenset("\\{}|,;:!> $%&#_\n")   # what may stand after a backslash, besides a name
@@ -270,20 +274,22 @@ def _formula(formula, begin, end):
     if not _does_nothing_else(formula): return f"<code>{_encoded(formula)}</code>"
     return f"&#92;{_encoded(begin)}{_encoded(formula)}&#92;{_encoded(end)}"
 
-# %% ../nbs/04_markdown.ipynb #45ca673d
+# %% ../nbs/04_markdown.ipynb #f67eda73
 _LANGUAGES = {alias: name for name, aliases in {
-    "bash": "sh shell zsh console shell-session shellscript", "c": "h", "cpp": "c++ hpp cc", "csharp": "cs c#", "css": "",
-    "diff": "patch", "docker": "dockerfile", "go": "golang", "haskell": "hs", "html": "xhtml svg",
+    "bash": "sh shell zsh console shell-session shellscript", "c": "h", "cpp": "c++ hpp cc", "csharp": "cs c#",
+    "css": "", "diff": "patch", "docker": "dockerfile", "go": "golang", "haskell": "hs", "html": "xhtml svg",
     "java": "", "javascript": "js jsx node", "json": "jsonc jsonl", "julia": "jl", "kotlin": "kt", "latex": "tex",
-    "lua": "", "make": "makefile", "perl": "pl", "php": "", "powershell": "ps1", "python": "py python3 ipython", "r": "",
-    "ruby": "rb", "rust": "rs", "scala": "", "scss": "", "sql": "sqlite postgresql mysql", "swift": "", "toml": "",
-    "typescript": "ts tsx", "xml": "", "yaml": "yml",
-    "text": "txt plain plaintext output markdown md csv ini cfg conf none"}.items() for alias in (name, *aliases.split())}
+    "lua": "", "make": "makefile", "perl": "pl", "php": "", "powershell": "ps1", "python": "py python3 ipython",
+    "r": "", "ruby": "rb", "rust": "rs", "scala": "", "scss": "", "sql": "sqlite postgresql mysql", "swift": "",
+    "toml": "", "typescript": "ts tsx", "xml": "", "yaml": "yml",
+    "text": "txt plain plaintext output markdown md csv ini cfg conf none"}.items()
+    for alias in (name, *aliases.split())}
 
-# %% ../nbs/04_markdown.ipynb #a962a849
-_COLOURS = {"Keyword": "#a4d", "Operator.Word": "#a4d", "Literal.String": "#283", "Comment": "#777", "Literal.Number": "#07b",
-    "Name.Function": "#17d", "Name.Class": "#17d", "Name.Decorator": "#17d", "Name.Tag": "#17d", "Name.Builtin": "#a60",
-    "Name.Attribute": "#a60", "Keyword.Constant": "#07b", "Generic.Deleted": "#c44", "Generic.Inserted": "#283", "Error": "#c44"}
+# %% ../nbs/04_markdown.ipynb #e3d74054
+_COLOURS = {"Keyword": "#a4d", "Operator.Word": "#a4d", "Literal.String": "#283", "Comment": "#777",
+    "Literal.Number": "#07b", "Name.Function": "#17d", "Name.Class": "#17d", "Name.Decorator": "#17d",
+    "Name.Tag": "#17d", "Name.Builtin": "#a60", "Name.Attribute": "#a60", "Keyword.Constant": "#07b",
+    "Generic.Deleted": "#c44", "Generic.Inserted": "#283", "Error": "#c44"}
 
 def _colour(kind):
     "The colour of a kind of word that Pygments knows, or of the kind that it belongs to."
@@ -322,10 +328,11 @@ def _code(token, *_):
     above = f"<span style=opacity:0.6>{_encoded(caption)}</span>&#10;" if caption else ""
     return f"<pre><code>{above}{_coloured(token.content.removesuffix(chr(10)), language)}</code></pre>\n"
 
-# %% ../nbs/04_markdown.ipynb #ab5cda64
+# %% ../nbs/04_markdown.ipynb #283f2fd3
 _OTHERS = {
     "text": _text, "link_open": _link, "image": _image, "fence": _code, "code_block": _code,
-    "link_close": lambda *_: "</a>", "softbreak": lambda *_: "\n", "hardbreak": lambda *_: "<br>\n", "hr": lambda *_: "<hr>\n",
+    "link_close": lambda *_: "</a>", "softbreak": lambda *_: "\n", "hardbreak": lambda *_: "<br>\n",
+    "hr": lambda *_: "<hr>\n",
     "code_inline": lambda token, *_: f"<code>{_encoded(token.content)}</code>",
     "definition": lambda token, *_: f"<p>{safe_text(token.content)}</p>\n",
     "math": lambda token, *_: _formula(token.content, *("[]" if token.block else "()")),
@@ -382,9 +389,10 @@ def safe_html(
     "HTML that shows the text, and does nothing else."
     return "\n".join(_shown(text, images, lambda source: False))
 
-# %% ../nbs/04_markdown.ipynb #5fc7be75
+# %% ../nbs/04_markdown.ipynb #843f3a8e
 _PROSE = r"""(?:[^\W_]+(?=[ ,!?]|$|[^\x00-\xa0]) | (\*\*?)[^\W_]+(?:[ ][^\W_]+)*\1(?![*\w]))      # how a line begins
-    (?:[A-Za-z0-9] | [^\x00-\xa0\s] | [ ](?![ ]) | (?<=\w)[-/'](?=\w) | (?<=[^ ])[,.;!?%)'"](?=[ ,.;!?%)'":]|$) | (?<=[^ :]):(?=[ ]|$)
+    (?:[A-Za-z0-9] | [^\x00-\xa0\s] | [ ](?![ ]) | (?<=\w)[-/'](?=\w)
+    | (?<=[^ ])[,.;!?%)'"](?=[ ,.;!?%)'":]|$) | (?<=[^ :]):(?=[ ]|$)
     | (?<=[ ])["'(](?=\w) | (?<=\d)[.,:](?=\d) | (?<=[ ])(\*\*?)[^\W_]+(?:[ ][^\W_]+)*\2(?![*\w]))*"""
 _PLAIN = [re.compile(rf"{begin}{_PROSE}", re.VERBOSE) for begin in ("", r"-[ ]", r"\d{1,3}\.[ ]")]
 
@@ -392,7 +400,7 @@ def _is_plain(source):
     "Whether a block is prose, or a list of it, in which no parser of Markdown finds anything else."
     lines = source.split("\n")
     prose,bullets,numbers = (all(plain.fullmatch(line) for line in lines) for plain in _PLAIN)
-    if numbers: return [line.partition(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]   # as all count
+    if numbers: return [line.partition(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]
     return prose or bullets
 
 # %% ../nbs/04_markdown.ipynb #c933173d

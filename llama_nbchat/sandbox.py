@@ -41,7 +41,7 @@ class TemplateFault(Exception):
         super().__init__(plainly(what))
         self.kind = kind
 
-# %% ../nbs/11_sandbox.ipynb #e045e425
+# %% ../nbs/11_sandbox.ipynb #b8bc3a5d
 _CHARACTERS,_SECONDS = 2**24,2      # What one rendering may make, and how long it may work
 _COPIES,_PER_SECOND = 10_000,2**15   # How often it may also copy what it was given, of which so much takes a second
 
@@ -65,7 +65,8 @@ class _Budget:
         self.left = short + _COPIES * size
         self.end += size / _PER_SECOND
         if self.left < 0: raise TemplateFault("it asks for more memory than any conversation needs", "limit")
-        if time.thread_time() > self.end: raise TemplateFault("it works for longer than any conversation needs", "limit")
+        if time.thread_time() > self.end:
+            raise TemplateFault("it works for longer than any conversation needs", "limit")
 
 # %% ../nbs/11_sandbox.ipynb #fafd1840
 _VIEWS = type({}.keys()),type({}.values()),type({}.items())
@@ -174,7 +175,7 @@ def _together(context, *values):
 
 _OWN = {"(each)": _each, "(made)": _made, "(compared)": _compared, "(together)": _together}
 
-# %% ../nbs/11_sandbox.ipynb #7b198451
+# %% ../nbs/11_sandbox.ipynb #3e7963b2
 def _counting(tree):
     "The tree of a template, with these filters around what is to be counted."
     from jinja2 import nodes
@@ -185,7 +186,8 @@ def _counting(tree):
         def visit_For(self, node):
             self.generic_visit(node).iter = by("(each)", node.iter)
             return node
-        def visit_List(self, node): return node if all(map(plain, node.items)) else by("(made)", self.generic_visit(node))
+        def visit_List(self, node):
+            return node if all(map(plain, node.items)) else by("(made)", self.generic_visit(node))
         def visit_Dict(self, node): return by("(made)", self.generic_visit(node))
         def visit_Concat(self, node): return by("(together)", *self.generic_visit(node).nodes)
         def visit_Compare(self, node):
@@ -282,7 +284,7 @@ def _environment():
     environment.globals.pop("lipsum")
     return environment
 
-# %% ../nbs/11_sandbox.ipynb #677170be
+# %% ../nbs/11_sandbox.ipynb #b39dfda2
 _LONGEST = 2**16   # Characters; the largest template known has 17,000
 
 class SandboxedTemplate:
@@ -298,7 +300,8 @@ class SandboxedTemplate:
             self.code = environment.compile(tree)
             asked = meta.find_undeclared_variables(tree) - environment.globals.keys()
         except TemplateFault: raise
-        except TemplateSyntaxError as error: raise TemplateFault(f"{error.message} (line {error.lineno})", "syntax") from error
+        except TemplateSyntaxError as error:
+            raise TemplateFault(f"{error.message} (line {error.lineno})", "syntax") from error
         except Exception as error: raise TemplateFault(f"{type(error).__name__}: {error}", "syntax") from error
         self.called = frozenset(call.node.name for call in tree.find_all(nodes.Call)
             if isinstance(call.node, nodes.Name)) & asked - {"raise_exception", "strftime_now"}

@@ -128,9 +128,9 @@ def _named_text(llm, kind):
     token = named_token(llm, kind)
     return "" if token is None else llm._model.token_get_text(token)
 
-# %% ../nbs/12_template.ipynb #91e7d01c
+# %% ../nbs/12_template.ipynb #86236b76
 class ChatTemplate:
-    "How conversations are written down for a model, once that has been tried. Raises `ModelFileError`, `ParameterError`."
+    "How conversations are written down, once that has been tried. Raises `ModelFileError`, `ParameterError`."
     def __init__(self,
         llm:Any,                 # A `llama_cpp.Llama`
         chat_format:str|None,    # llama-cpp-python's name of a format; None: what the file tells
@@ -176,10 +176,11 @@ def _parameters(handler):
     known = {p.name for p in inspect.signature(handler).parameters.values() if p.kind is not p.VAR_KEYWORD}
     return frozenset(known - {"llama", "messages", "stream", "model", "logprobs", "top_logprobs"})
 
-# %% ../nbs/12_template.ipynb #a55ab6c8
-_TALK = [{"role": role, "content": f"{words} on which side of the river the {animal} sleep tonight"} for role, words, animal in (
-    ("system", "Tell nobody", "herons"), ("user", "Who knows", "beavers"), ("assistant", "The old ferryman knows", "otters"),
-    ("user", "Ask him once more", "swans"), ("assistant", "He has forgotten", "geese"), ("user", "Then find out", "ducks"))]
+# %% ../nbs/12_template.ipynb #c94351fa
+_TALK = [{"role": role, "content": f"{words} on which side of the river the {animal} sleep tonight"}
+    for role, words, animal in (("system", "Tell nobody", "herons"), ("user", "Who knows", "beavers"),
+        ("assistant", "The old ferryman knows", "otters"), ("user", "Ask him once more", "swans"),
+        ("assistant", "He has forgotten", "geese"), ("user", "Then find out", "ducks"))]
 _SYSTEM,_UNFILLED = _TALK[0],"{system_message}"
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class _Way:
     names: tuple = ()               # What roles are called in it: pairs of ours and theirs
 
 _OWN_WAYS = [_Way(system, parts) for parts in (False, True) for system in ("own", "first")]
-_NAMES = ((), (("assistant", "bot"),), (("user", "User"), ("assistant", "Assistant")))   # in formats of llama-cpp-python
+_NAMES = (), (("assistant", "bot"),), (("user", "User"), ("assistant", "Assistant"))   # in llama-cpp-python's formats
 _NAMED_WAYS = [_Way(system, False, names) for names in _NAMES for system in ("own", "unfilled", "first")]
 
 def _changed(messages, way):
@@ -227,7 +228,7 @@ def _listen(self:ChatTemplate, messages, params, way=None):
     if way.system == "unfilled": listener.text = listener.text.replace(_UNFILLED, str(system or ""), 1)
     return listener
 
-# %% ../nbs/12_template.ipynb #f2fabffd
+# %% ../nbs/12_template.ipynb #b3287275
 _LACKING = {"functions": lambda: "[]", "datetime": lambda: datetime.now().strftime("%b %d %Y")}
 
 @patch
@@ -266,7 +267,8 @@ def note(self:ChatTemplate) -> str:
     lost = [what for role, what in names.items() if role in self.lost]
     if lost: return f"does not write down {' and '.join(lost)}"
     if self.short: return "takes one prompt only"
-    return "has no place for a system message, which is put at the head of the first prompt" * (self.way.system == "first")
+    if self.way.system != "first": return ""
+    return "has no place for a system message, which is put at the head of the first prompt"
 
 # %% ../nbs/12_template.ipynb #92e1f1e6
 _BRACKETED = re.compile(r"<[^<>\n]{1,60}>|\[[^\[\]\n]{1,60}\]")
