@@ -177,7 +177,7 @@ class _Layout:
             if last == 3 and sizes[n] > _LONG * ratio ** (last - n): layout.parts[n] = layout.parts[n+1]
         return layout
 
-# %% ../nbs/06_display.ipynb #628b3371
+# %% ../nbs/06_display.ipynb #e7d18668
 _ENVELOPE = 1000   # Bytes that each message costs, besides what it holds
 _SHARE = 0.7       # Of all that may be sent, what the updates may take in which nothing moves up
 _AT_FIRST,_OF_THE_TIME = 0.2,0.04   # Seconds that the updates may take, and their share of the time that has passed
@@ -197,7 +197,7 @@ class NotebookScreen:
         self.layout,self.sources,self.outputs = _Layout(),[],[]
         self.begin = clock()
         self.sent,self.light = 0,0   # bytes of all updates, and of those in which nothing moved up
-        self.spent = 0.0             # seconds of all updates
+        self.spent = 0.0             # seconds of all updates, of this thread alone
 
     def _put(self, n, content):
         "Makes some content the n-th output."
@@ -205,19 +205,19 @@ class NotebookScreen:
         else: self.outputs.append(display(content, raw=True, display_id=True))
         self.sent += _ENVELOPE + _bytes(json.dumps(content, ensure_ascii=False))
 
-# %% ../nbs/06_display.ipynb #3c71cad0
+# %% ../nbs/06_display.ipynb #a8b8297c
 @patch
 def show(self:NotebookScreen,
     text:str,          # Markdown
     reasoning:str=""   # Of this, the last words are shown as long as there is no text
 ):
     "Shows the text so far, if that does not cost too much: the first time as new outputs, then in their place."
-    passed,start = self.clock() - self.begin,time.perf_counter()
+    passed,start = self.clock() - self.begin,time.thread_time()
     if self.spent > _AT_FIRST + _OF_THE_TIME * passed: return
     room = 2 * _bytes(text) + 9_000 + 9_000 * passed - self.sent
     if text: self._show_text(text, room)
     elif room > _ENVELOPE: self._put(0, {"text/markdown": _thinking(reasoning)})
-    self.spent += time.perf_counter() - start
+    self.spent += time.thread_time() - start
 
 @patch
 def _show_text(self:NotebookScreen, text, room):
