@@ -177,10 +177,10 @@ class _Layout:
             if last == 3 and sizes[n] > _LONG * ratio ** (last - n): layout.parts[n] = layout.parts[n+1]
         return layout
 
-# %% ../nbs/06_display.ipynb #e7d18668
+# %% ../nbs/06_display.ipynb #db99ca32
 _ENVELOPE = 1000   # Bytes that each message costs, besides what it holds
 _SHARE = 0.7       # Of all that may be sent, what the updates may take in which nothing moves up
-_AT_FIRST,_OF_THE_TIME = 0.2,0.04   # Seconds that the updates may take, and their share of the time that has passed
+_AT_FIRST,_OF_THE_TIME = 0.05,0.04   # Seconds that the updates may take, and their share of the time that has passed
 
 @lru_cache(maxsize=16)
 def _shown(source, font_size, images): return _sized(safe_markdown(source, images), font_size)

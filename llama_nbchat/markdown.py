@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/markdown.html.md"""
 # %% auto #0
 __all__ = ['safe_text', 'safe_html', 'safe_markdown']
 
-# %% ../nbs/04_markdown.ipynb #d676b1f8
+# %% ../nbs/04_markdown.ipynb #4b71e0e4
 import re
 import string
 import time
@@ -15,6 +15,7 @@ from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import reference, table
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
@@ -358,27 +359,30 @@ def _normal(text):
 
 _NOT_SHOWN = {code: sign for code, sign in _REFERENCES.items() if sign == "\ufffd"}
 
-# %% ../nbs/04_markdown.ipynb #9051999c
+# %% ../nbs/04_markdown.ipynb #da69d381
 _TIMES,_BESIDES = 8,3000   # How many times as many characters as the text has HTML may have, and how many more
 
 def _shown(text, images, keep):
     "The text as blocks of HTML, but for those in which `keep` finds nothing to write anew."
     text = _normal(text)
     lines,blocks,room = text.split("\n"),[],_BESIDES
-    try: tokens = _parser().parse(text)
+    tokens,env = [],{}
+    try: _parser().block.parse(text, _parser(), env, tokens)
     except RecursionError: return [_as_it_stands(text)]   # called from very deep
     for block in _blocks(tokens):
         begin,end = block[0].map
         source = "\n".join(lines[begin:end]).strip("\n")
         room += _TIMES * len(source)
-        try: blocks.append(_block(block, source, images, keep, room))
-        except _TooMuch: return [*blocks, _as_it_stands("\n".join(lines[begin:]).rstrip())]
+        try: blocks.append(source if keep(source) else _block(block, source, env, images, room))
+        except (_TooMuch, RecursionError): return [*blocks, _as_it_stands("\n".join(lines[begin:]).rstrip())]
         room -= len(blocks[-1])
     return blocks
 
-def _block(block, source, images, keep, room):
-    if keep(source): return source
+def _block(block, source, env, images, room):
+    "HTML for a block, of which only the outline has been parsed so far."
     if max(token.level for token in block) >= _DEEPEST - 1: return _as_it_stands(source)
+    state = StateCore(source, _parser(), env, block)
+    for rule in _parser().core.ruler.getRules("")[2:]: rule(state)   # all but those that have made the block
     return re.sub(r"\n\s+", "\n", _html(block, images, room)).strip()   # an empty line would end the HTML
 
 # %% ../nbs/04_markdown.ipynb #03d6fa56
