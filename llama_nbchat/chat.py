@@ -93,7 +93,7 @@ class Reply(Advises, called="reply", instead=_REPLY_ELSEWHERE):
 
     def __str__(self): return self.text
 
-# %% ../nbs/08_chat.ipynb #dc8edd1f
+# %% ../nbs/08_chat.ipynb #18a9f437
 class _Split:
     "Takes reasoning and answer apart, in the same way wherever the text is cut into pieces."
     def __init__(self):
@@ -102,6 +102,7 @@ class _Split:
 
     def feed(self, piece):
         "What the answer grows by, and the reasoning."
+        if self.closing == "" and not self.half and piece.isascii(): return piece,""   # nearly always
         piece = self.half + piece
         self.half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
         self.held += whole_text(piece.removesuffix(self.half))
