@@ -35,7 +35,7 @@ def _figure(value):
     if not isinstance(value, (Integral, float)) or isinstance(value, bool): return None
     return int(value) if 0 <= value < _MOST and value == int(value) else None
 
-# %% ../nbs/02_model.ipynb #97b36ff2
+# %% ../nbs/02_model.ipynb #32d145a9
 @dataclass(frozen=True)
 class Usage:
     "What an answer cost, in tokens. A figure that the model does not tell, or that can't be right, is None."
@@ -44,7 +44,8 @@ class Usage:
     completion_tokens: int|None = None  # The answer
 
     def __post_init__(self):
-        for name,value in list(vars(self).items()):
+        for name in ("prompt_tokens", "cached_tokens", "completion_tokens"):
+            value = getattr(self, name)
             if (figure := _figure(value)) is not value: object.__setattr__(self, name, figure)
         evaluated = self.evaluated_tokens
         if evaluated is not None and evaluated < 0: object.__setattr__(self, "cached_tokens", None)
@@ -54,7 +55,7 @@ class Usage:
         "How many prompt tokens the model had to evaluate: those not in its cache."
         return None if None in (self.prompt_tokens, self.cached_tokens) else self.prompt_tokens - self.cached_tokens
 
-# %% ../nbs/02_model.ipynb #8aefb1a5
+# %% ../nbs/02_model.ipynb #e22031a3
 @dataclass(frozen=True)
 class Delta:
     "The next piece of an answer. Raises `MessageTypeError` if its text is none; what else can't be right is None."
@@ -64,6 +65,8 @@ class Delta:
     progress: tuple[int,int]|None = None  # Before the first piece: prompt tokens evaluated, and to be evaluated
 
     def __post_init__(self):
+        if type(self.text) is str and type(self.usage) is Usage and self.finish_reason is self.progress is None:
+            return   # nearly always: this costs least
         if not isinstance(self.text, str):
             raise MessageTypeError(f"A piece of an answer is a str, not {type(self.text).__name__}.", role="assistant",
                 content=self.text)
