@@ -89,28 +89,32 @@ def as_in_the_article(llm, prompt, tokens, tick):
 
 
 def token_times(llm, tokens, rounds, ways):
-    "Milliseconds per token of each way, in each eighth of the reply: medians over the rounds."
+    "Milliseconds per token in each eighth of a reply, for each way, round by round; each round begins with another way."
     found = {way.__name__: [] for way in ways}
     for n in range(rounds):
-        for way in ways:
+        for way in ways[n % len(ways):] + ways[:n % len(ways)]:
             ticks, prompt = [], f"{n} {way.__name__} {' '.join(WORDS)}"
             way(llm, prompt, tokens, lambda: ticks.append(time.perf_counter()))
             size = (len(ticks) - 1) / 8
             marks = [ticks[round(eighth * size)] for eighth in range(9)]
             found[way.__name__].append([1000 * (b - a) / size for a, b in zip(marks, marks[1:])])
-    return {name: [median(column) for column in zip(*runs)] for name, runs in found.items()}
+    return found
 
 
 def speed(shape, tokens, rounds, n_ctx):
-    times = token_times(model(shape, n_ctx), tokens, rounds, (bare, through_chat, completion, as_in_the_article))
-    whole = {name: statistics.mean(eighths) for name, eighths in times.items()}
-    ratio = {name: whole[name] / whole["bare"] for name in times}
-    last = {name: times[name][-1] / times["bare"][-1] for name in times}
-    return dict(ms=whole, eighths=times, ratio=ratio, ratio_in_the_last_eighth=last)
+    "Each way beside the bare loop of the same round: a machine that gets slower meanwhile does so for both."
+    llm = model(shape, n_ctx)
+    near = token_times(llm, tokens, rounds, (bare, through_chat))
+    far = token_times(llm, tokens, 2, (bare, completion, as_in_the_article))   # so slow that two rounds tell
+    def paired(runs, of): return {name: median(map(lambda way, loop: of(way) / of(loop), runs[name], runs["bare"])) for name in runs}
+    return dict(ms={name: median(map(statistics.mean, runs)) for name, runs in (far | near).items()},
+        eighths={name: [median(column) for column in zip(*runs)] for name, runs in (far | near).items()},
+        ratio=paired(far, statistics.mean) | paired(near, statistics.mean),
+        ratio_in_the_last_eighth=paired(near, lambda eighths: eighths[-1]))
 
 
-def tiny_speed(): return speed("tiny", 2400, 5, 4096)
-def big_speed(): return speed("1B", 256, 3, 1024)
+def tiny_speed(): return speed("tiny", 2400, 16, 4096)
+def big_speed(): return speed("1B", 256, 4, 1024)
 
 
 # Nothing is evaluated twice.

@@ -150,7 +150,7 @@ def _grow(self:Reply, delta, seconds):
         if timings.time_to_first_token is None: timings.time_to_first_token = timings.total
         self._written.append(delta.text)
     self.finish_reason = delta.finish_reason or self.finish_reason
-    self.usage = _sum(self._earlier, delta.usage) if delta.usage else self.usage
+    if delta.usage: self.usage = _sum(self._earlier, delta.usage)
     tokens,decoding = self.usage.completion_tokens,timings.total - (timings.time_to_first_token or timings.total)
     if tokens and decoding: timings.tokens_per_second = (tokens - 1) / decoding
     return self._add(*self._split.feed(delta.text)) if delta.text else ("", "")

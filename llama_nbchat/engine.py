@@ -463,9 +463,11 @@ class _Writer:
         "The text that can be shown now that this token has come."
         self.tokens.append(token)
         text = self.decoder.decode(self.piece(token))
-        self._hold(text)
-        if not self.decoder.getstate()[0]: self.marks.append((len(self.tokens), self.read))
+        whole = not self.decoder.getstate()[0]
         found,begun = self.stops.feed(text)
+        if whole and not self.held and found == begun == 0: return self._pass(text)   # most often
+        self._hold(text)
+        if whole: self.marks.append((len(self.tokens), self.read))
         if found: self.read,self.stopped = self.read - found,True   # what follows is never given
         return self._give(self.read - self.given - (0 if found else begun))
 
@@ -473,6 +475,13 @@ class _Writer:
         "The text that was held back, once nothing follows; half a character is none, if its other half can still come."
         if not self.stopped and not goes_on: self._hold(self.decoder.decode(b"", True))
         return self._give(self.read - self.given)
+
+    def _pass(self, text):
+        self.texts.append(text)
+        self.read += len(text)
+        self.marks.append((len(self.tokens), self.read))
+        self.given = self.read   # last: an interrupt may come between
+        return text
 
     def _hold(self, text):
         self.held.append(text)

@@ -44,6 +44,8 @@ class Usage:
     completion_tokens: int|None = None  # The answer
 
     def __post_init__(self):
+        prompt,cached,written = self.prompt_tokens,self.cached_tokens,self.completion_tokens
+        if type(prompt) is type(cached) is type(written) is int and 0 <= cached <= prompt < _MOST > written >= 0: return
         for name in ("prompt_tokens", "cached_tokens", "completion_tokens"):
             value = getattr(self, name)
             if (figure := _figure(value)) is not value: object.__setattr__(self, name, figure)
