@@ -24,7 +24,7 @@ demo: $(VENV)/.package
 test: export OMP_THREAD_LIMIT = 1
 test: $(VENV)/.dev
 	PYTHONUNBUFFERED=1 $(BIN)/nbdev-test --do-print
-	$(BIN)/python -m pytest -v --durations=15
+	$(BIN)/python -m pytest -v --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export

@@ -120,16 +120,6 @@ def _how_to_get(given):
     return (f"{meant}. Download one, such as there are at https://huggingface.co/{place}, then give its path, "
         'as in load("folder/model.gguf").')
 
-# %% ../nbs/05_load.ipynb #a7e326ac
-def _kind(start):
-    "What a file that is no GGUF file may be, by its first bytes."
-    if not start: return "it is empty. Download it again."
-    if start.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer. Run `git lfs pull` to get the model itself."
-    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        return "it is a web page. Download the file itself, not its page."
-    return "convert the model with llama.cpp's convert_hf_to_gguf.py, or download it in GGUF format."
-
 # %% ../nbs/05_load.ipynb #7f832bab
 _PIECE = re.compile(r"(.+\.gguf)([.-])(split-|part-?|)([a-z]{1,2}|\d+(?:of\d+)?)")   # of a file that was cut anywhere
 
