@@ -55,7 +55,7 @@ def bare(llm, prompt, tokens, tick):
 
 class Ticking:
     "A chat model that tells of each delta, and otherwise is the engine."
-    def __init__(self, engine, tick): self.engine, self.tick, self.name, self.n_ctx = engine, tick, engine.name, engine.n_ctx
+    def __init__(self, engine, tick): self.engine, self.tick, self.name, self.n_ctx, self.can = engine, tick, engine.name, engine.n_ctx, engine.can
     def count(self, messages): return self.engine.count(messages)
 
     def stream(self, messages, **params):
@@ -185,7 +185,7 @@ def restarted(rounds=3):
 def again(folder, text):
     "What the restarted process does: loading the state, and one turn."
     chat = Chat(load(model("1B", 2048)), temperature=0)
-    for message in json.loads((Path(folder)/"messages.json").read_text()): chat.messages._messages.append(message)
+    chat.messages = json.loads((Path(folder)/"messages.json").read_text())
     start = time.perf_counter()
     chat.model.load_state(Path(folder)/"state")
     loading = time.perf_counter() - start

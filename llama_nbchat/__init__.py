@@ -2,25 +2,35 @@
 __version__ = "0.1.0"
 
 from llama_nbchat.errors import *
-from llama_nbchat.gguf import *
 from llama_nbchat.messages import *
-from llama_nbchat.exclusive import *
-from llama_nbchat.saved import *
-from llama_nbchat.model import *
-from llama_nbchat.sandbox import *
-from llama_nbchat.template import *
-from llama_nbchat.engine import *
-from llama_nbchat.load import *
+from llama_nbchat.reply import *
+from llama_nbchat.conversation import *
 from llama_nbchat.markdown import *
-from llama_nbchat.display import *
+from llama_nbchat.stop import *
+from llama_nbchat.exclusive import *
+from llama_nbchat.model import *
+from llama_nbchat.reasoning import *
+from llama_nbchat.completion import *
+from llama_nbchat.scripted import *
+from llama_nbchat.local.gguf import *
+from llama_nbchat.local.sandbox import *
+from llama_nbchat.local.saved import *
+from llama_nbchat.local.template import *
+from llama_nbchat.local.engine import *
+from llama_nbchat.local.states import *
+from llama_nbchat.load import *
 from llama_nbchat.context import *
+from llama_nbchat.places import *
+from llama_nbchat.display import *
+from llama_nbchat.notes import *
 from llama_nbchat.chat import *
+from llama_nbchat.history import *
 from llama_nbchat.llama2 import *
 from llama_nbchat.magics import load_ipython_extension
 
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
-    "Chat", "Reply", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
+    "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
     "load", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError",

@@ -158,13 +158,15 @@ def check_parameters(
     known:Collection[str]|None,  # The names that exist; None if any name will do
     owner:str                    # Who has these parameters, for the message
 ):
-    "Raises `ParameterError` for the first of `names` that is not `known`, and names the nearest known one."
+    "Raises `ParameterError` for the first of `names` that is not `known`, or misspelt, and names the nearest known one."
     for name in names:
-        if known is None or name in known: continue
-        begun = [other for other in sorted(known) if len(name) > 2 and other.startswith(name)]
-        here = [other for other in [name_here(name)] if other in known]
-        nearest = next(iter(here + get_close_matches(name, known, n=1) + begun), None)
-        advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {', '.join(sorted(known))}"
+        if name in (_ELSEWHERE if known is None else known): continue
+        if known is None and not get_close_matches(name, _ELSEWHERE, cutoff=0.85): continue   # a name of its own
+        names_here = _ELSEWHERE if known is None else known
+        begun = [other for other in sorted(names_here) if len(name) > 2 and other.startswith(name)]
+        here = [other for other in [name_here(name)] if other in names_here]
+        nearest = next(iter(here + get_close_matches(name, names_here, n=1) + begun), None)
+        advice = f"Did you mean {nearest!r}?" if nearest else f"There are: {', '.join(sorted(names_here))}"
         raise ParameterError(f"{owner} has no parameter {name!r}. {advice}", name=name, nearest=nearest)
 
 # %% ../nbs/00_errors.ipynb #e4a86dcd

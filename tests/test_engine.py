@@ -21,7 +21,7 @@ from llama_cpp import Llama, LlamaGrammar
 
 from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import Chat, ChatError, Engine, GenerationError, MessageError, ModelTypeError, ParameterError, StateError, load
-from llama_nbchat import engine as engine_module
+from llama_nbchat.local import decoder as engine_module
 from tests.conftest import EVERY_MOMENT, moments
 from tests.test_package import package
 
@@ -336,7 +336,7 @@ def test_an_answer_within_an_answer_is_an_error():
 
 def test_prefill_can_be_given_up(tmp_path, monkeypatch):
     "In the middle of a batch that takes seconds, within half a second of the signal; on a busy machine, in one of three tries."
-    monkeypatch.setattr("llama_nbchat.engine._FIRST_PIECE", 2048)
+    monkeypatch.setattr("llama_nbchat.local.engine._FIRST_PIECE", 2048)
     path, seconds = make(tmp_path/"slow.gguf", "slow", "chatml", size=4000), []
     engine = load(path, n_ctx=4096, n_batch=2048, n_ubatch=2048, n_threads=1, n_threads_batch=1)
     def press():
@@ -352,7 +352,7 @@ def test_prefill_can_be_given_up(tmp_path, monkeypatch):
 
 def test_any_signal_may_end_a_prefill(tmp_path, monkeypatch):
     "Not only the interrupt: whatever a handler raises gets through, and nothing stays behind."
-    monkeypatch.setattr("llama_nbchat.engine._FIRST_PIECE", 2048)
+    monkeypatch.setattr("llama_nbchat.local.engine._FIRST_PIECE", 2048)
     path, lines = make(tmp_path/"slow.gguf", "slow", "chatml", size=4000), []
     engine = load(path, n_ctx=4096, n_batch=2048, n_ubatch=2048, n_threads=1, n_threads_batch=1)
     log = llama_cpp.llama_log_callback(lambda level, text, data: lines.append(text) if level > 2 else None)   # warnings, errors
@@ -372,7 +372,7 @@ def test_any_signal_may_end_a_prefill(tmp_path, monkeypatch):
 
 
 def test_a_slow_step_can_be_given_up(monkeypatch):
-    monkeypatch.setattr("llama_nbchat.engine._SLOW", 0)
+    monkeypatch.setattr("llama_nbchat.local.engine._SLOW", 0)
     engine, watched = load(), []
     usual = engine.decoder.lib.llama_set_abort_callback
     stream = engine.stream([said("Name the planets")], temperature=0)
@@ -386,7 +386,7 @@ def test_a_slow_step_can_be_given_up(monkeypatch):
 @pytest.mark.parametrize("make, settings", ((make_hybrid, {}), (make_sliding, {"swa_full": False})), ids=("hybrid", "sliding window"))
 def test_giving_up_where_nothing_can_be_trimmed(tmp_path, monkeypatch, make, settings):
     "A prompt given up at any moment of a batch: the next answer is right."
-    monkeypatch.setattr("llama_nbchat.engine._FIRST_PIECE", 2048)
+    monkeypatch.setattr("llama_nbchat.local.engine._FIRST_PIECE", 2048)
     path = make(tmp_path/"model.gguf")
     def opened(): return load(path, n_ctx=4096, n_batch=2048, n_ubatch=8, n_threads=1, n_threads_batch=1, **settings)
     first = [said("Name the planets, please. " * 7)]
@@ -398,7 +398,7 @@ def test_giving_up_where_nothing_can_be_trimmed(tmp_path, monkeypatch, make, set
                 asked.append((yield bool(raised)))
                 if len(asked) == moment: raised.append(KeyboardInterrupt())
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr("llama_nbchat.engine._caught", caught)
+            patched.setattr("llama_nbchat.local.decoder._caught", caught)
             ask(engine, second)
         fresh = opened()
         fresh.transcripts = engine.transcripts

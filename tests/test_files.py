@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import ModelFileError, ParameterError, demo_path, load
-from llama_nbchat.gguf import read_header, why_no_chat
+from llama_nbchat.local.gguf import read_header, why_no_chat
 from tests.model_files import Parts, broken, make_encoder, make_encoder_decoder, mutants
 
 root = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ def test_reading_is_bounded(tmp_path, demo):
 HUGE = """if True:
     import resource, sys
     resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
-    from llama_nbchat.gguf import read_header
+    from llama_nbchat.local.gguf import read_header
     try: read_header(sys.argv[1])
     except ValueError as error: print(error)
 """

@@ -8,10 +8,10 @@ import pytest
 
 from llama_nbchat import (Chat, ChatError, ChatMessages, ContextOverflowError, Delta, GenerationError, MessageError,
     MessageTypeError, ModelTypeError, ParameterError, ScriptedModel, Usage, load)
-from llama_nbchat.chat import Reply, _Split
+from llama_nbchat.reasoning import REASONING, Apart
 from llama_nbchat.display import TextScreen
 from llama_nbchat.messages import alternating, whole_text
-from llama_nbchat.model import REASONING, CompletionModel
+from llama_nbchat.completion import CompletionModel
 from tests.test_chat import Resumable, said
 
 STOP = KeyboardInterrupt()
@@ -336,25 +336,37 @@ def test_parameters_that_are_changed_later():
 
 def reference(text):
     "Answer and reasoning of a whole text."
-    thoughts, rest = "", whole_text(text)
-    while opened := next((mark for mark in REASONING if rest.lstrip().startswith(mark)), None):
-        thought, closed, rest = rest.lstrip()[len(opened):].partition(REASONING[opened])
-        thoughts += thought
-        if not closed: return "", thoughts
-    return rest, thoughts
+    said, thoughts, rest, settled, start, closings = "", "", whole_text(text), False, True, set(REASONING.values())
+    while True:
+        if start and (opened := next((mark for mark in REASONING if rest.lstrip().startswith(mark)), None)):
+            thought, closed, rest = rest.lstrip()[len(opened):].partition(REASONING[opened])
+            thoughts, settled = thoughts + thought, True
+            if not closed: return said, thoughts
+            continue
+        at, _, mark = min(((rest.find(mark), -len(mark), mark) for mark in ([ANYWHERE] if settled else MARKS) if mark in rest), default=(len(rest), 0, ""))
+        before, rest = rest[:at], rest[at + len(mark):]
+        said, in_code = said + before, (said + before).count("`") % 2
+        if not mark: return said, thoughts
+        start = not in_code and (mark == ANYWHERE or mark in closings)
+        if not start: said, settled = said + mark, True
+        elif mark == ANYWHERE: rest = mark + rest
+        else: said, thoughts, settled = "", thoughts + said, True
 
 
 def split(pieces):
-    parts = _Split()
-    answer, reasoning = zip(*[*map(parts.feed, pieces), parts.close()])
-    return "".join(answer), "".join(reasoning)
+    parts, answer, thoughts = Apart(), "", ""
+    for piece in (*pieces, None):
+        said, thought = parts.close() if piece is None else parts.feed(piece)
+        if piece is not None and parts.rethought: answer, thoughts = "", thoughts + answer
+        answer, thoughts = answer + said, thoughts + thought
+    return answer, thoughts
 
 
 def cut(text, places): return [text[begin:end] for begin, end in zip([0, *places], [*places, len(text)])]
 
 
-MARKS = [*REASONING, *REASONING.values()]
-PARTS = [*MARKS, *MARKS, *(mark[:n] for mark in MARKS for n in (1, 2, len(mark) - 1)), " ", "\n", "a", "\ud83d", "\ude00", "😀"]
+MARKS, ANYWHERE = [*REASONING, *REASONING.values()], "<|channel>thought"
+PARTS = [*MARKS, *MARKS, "`", *(mark[:n] for mark in MARKS for n in (1, 2, len(mark) - 1)), " ", "\n", "a", "\ud83d", "\ude00", "😀"]
 
 
 def texts(seed, n):
@@ -367,6 +379,20 @@ def texts(seed, n):
 def test_however_a_text_is_cut():
     for text, places in texts(1, 6000):
         for pieces in (list(text), [text], *(cut(text, at) for at in places)): assert split(pieces) == reference(text), pieces
+
+
+def test_however_an_answer_in_channels_is_cut():
+    "As gpt-oss writes: parts with a head each; some end with their own mark, some by the head of the next."
+    draw, words = random.Random(3), ["Two", " and ", "two", "<think>", "\n", "😀", "`", "<|", "</think>", "<|mess"]
+    for _ in range(600):
+        text, answer, thoughts = "", "", ""
+        for n in range(draw.randrange(1, 5)):
+            channel, said = draw.choice(["analysis", "commentary", "final", "commentary to=functions.add <|constrain|>json"]), "".join(draw.choices(words, k=draw.randrange(5)))
+            text += draw.choice(["", "<|start|>assistant"] if n == 0 else ["<|start|>assistant"]) + f"<|channel|>{channel}<|message|>{said}" + draw.choice(["", "<|end|>"])
+            if channel == "final": answer += said
+            else: thoughts += said
+        text += draw.choice(["", "<|return|>", "<|call|>"])
+        for pieces in (list(text), [text], cut(text, sorted(draw.sample(range(len(text)), 5)))): assert split(pieces) == (answer, thoughts), pieces
 
 
 def test_however_a_reply_is_cut():
@@ -382,7 +408,7 @@ def test_however_a_reply_is_cut():
             pieces = [piece for piece in cut(text, at[:2]) if piece]
             resumed = Chat(Resumable(*([piece, "length"] for piece in pieces)))
             "".join(resumed.stream("q"))
-            for _ in pieces[1:]: resumed._show(None, {}, resumed.last._at if resumed._asked_in_vain() else resumed.last._begin, False, resumed.last)
+            for _ in pieces[1:]: resumed._show(None, {}, going_on=resumed.last, live=False)
             outcomes.append(outcome(resumed))
         assert all(other == outcomes[0] for other in outcomes), (text, outcomes)
 

@@ -11,7 +11,7 @@ from nbconvert import HTMLExporter
 
 from llama_nbchat.display import _folded, _small, _sized, conversation
 from llama_nbchat.markdown import safe_html, safe_markdown
-from llama_nbchat.messages import ChatMessages
+from llama_nbchat import ChatMessages
 from tests.renderers import Reader, chromium, node_packages, text
 
 if not chromium and not os.environ.get("NEEDS_BROWSER"): pytest.skip("There is no Chromium here.", allow_module_level=True)

@@ -66,7 +66,7 @@ def test_every_page_opens(address, page):
 
 
 def test_search_finds_symbols_and_prose(address, page):
-    for words, wanted in (("Chat.retry", "chat.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_model.html")):
+    for words, wanted in (("Chat.retry", "history.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_model.html")):
         page.goto(f"{address}/index.html")
         for _ in range(40):    # until the page listens
             page.keyboard.press("Control+k")
@@ -82,11 +82,11 @@ def test_search_finds_symbols_and_prose(address, page):
 
 
 def test_symbols_have_anchors_and_sources(address, page):
-    page.goto(f"{address}/chat.html#chat.retry")
+    page.goto(f"{address}/history.html#chat.retry")
     heading = page.locator("[id='chat.retry']")
     assert heading.inner_text().startswith("Chat.retry") and heading.bounding_box()["y"] < 300
     assert page.locator("nav a[href$='#chat.retry']").count() >= 1      # in the contents of the page
-    assert page.locator("a[href*='/blob/main/llama_nbchat/chat.py#L']").count() > 10
+    assert page.locator("a[href*='/blob/main/llama_nbchat/history.py#L']").count() > 5
     assert page.locator("article a[href='errors.html#chaterror']").count() >= 1     # from backticks
 
 

@@ -19,8 +19,8 @@ import pytest
 from benchmarks.random_model import make_hybrid, make_recurrent, make_sliding
 import llama_nbchat
 from llama_nbchat import StateError, load
-from llama_nbchat import saved
-from llama_nbchat.saved import read_state, write_state
+from llama_nbchat.local import saved
+from llama_nbchat.local.saved import read_state, write_state
 
 package = Path(llama_nbchat.__file__).parent
 BEGIN = [{"role": "user", "content": "Name the planets"}]
@@ -191,7 +191,7 @@ def test_paths_that_are_none(engine, path, tmp_path, monkeypatch):
 PROCESS = """
 import sys
 from llama_nbchat import *
-from llama_nbchat.saved import read_state, write_state
+from llama_nbchat.local.saved import read_state, write_state
 path, n = sys.argv[1], int(sys.argv[2])
 about, state = {"tokens": [n] * 2000}, bytes([n]) * 300_000
 write_state(path, about, state)
@@ -430,7 +430,7 @@ def test_damaged_states_with_a_right_checksum(tmp_path, kind):
     code = """
 import json, random, struct, sys
 from llama_nbchat import *
-from llama_nbchat.saved import read_state, write_state
+from llama_nbchat.local.saved import read_state, write_state
 folder, kind = sys.argv[1:]
 engine = load(None if kind == "plain" else folder + "/model.gguf", n_ctx=512, n_threads=1, n_threads_batch=1, **(dict(swa_full=False) if kind == "sliding" else {}))
 def ask(text): return "".join(d.text for d in engine.stream([dict(role="user", content=text)], temperature=0, max_tokens=8))
@@ -508,7 +508,7 @@ def test_a_long_conversation_saves_its_latest_transcripts(tmp_path, monkeypatch)
     engine, later = fresh(), fresh()
     messages = talked(engine, 3)
     room = sum(map(len, list(engine.transcripts.known)[-1])) + 100
-    monkeypatch.setattr("llama_nbchat.engine._TRANSCRIPT_CHARACTERS", room)
+    monkeypatch.setattr("llama_nbchat.local.states._TRANSCRIPT_CHARACTERS", room)
     engine.save_state(tmp_path/"talk")
     kept = read_state(tmp_path/"talk", 10**9)[0]["transcripts"]
     assert 0 < len(kept) < 3 and sum(len(prompt) + len(answer) for prompt, answer, *_ in kept) <= room

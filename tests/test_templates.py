@@ -32,10 +32,10 @@ def test_a_conversation_is_whole_and_cheap(name, tmp_path):
 
 
 def test_the_look_would_find_something(tmp_path, monkeypatch):
-    monkeypatch.setattr("llama_nbchat.template.mark", lambda value, names: value)
+    monkeypatch.setattr("llama_nbchat.local.template.mark", lambda value, names: value)
     assert "a text became a control token" in look("begins_itself", TEMPLATES["begins_itself"], tmp_path).faults
     monkeypatch.undo()
-    monkeypatch.setattr("llama_nbchat.engine._useful", lambda *args: 0)
+    monkeypatch.setattr("llama_nbchat.local.engine.useful", lambda *args: 0)
     assert any("in common" in fault for fault in look("dated", TEMPLATES["dated"], tmp_path).faults)
 
 

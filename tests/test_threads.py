@@ -20,7 +20,7 @@ from llama_cpp import Llama
 import llama_nbchat
 from llama_nbchat import Chat, ChatError, CompletionModel, Engine, ModelTypeError, ScriptedModel, load
 from llama_nbchat import exclusive
-from llama_nbchat.engine import _Writer
+from llama_nbchat.local.writer import Writer
 from llama_nbchat.exclusive import in_turn
 
 package = Path(llama_nbchat.__file__).parent
@@ -487,7 +487,7 @@ def test_stop_strings_are_found_as_by_searching():
         stops, pieces = [some(rng.choice((3, 8))) for _ in range(rng.randrange(5))], []
         for _ in range(rng.randrange(1, 25)): pieces.append(some(rng.choice((1, 4))))
         if stops and rng.random() < 0.5: pieces.insert(rng.randrange(len(pieces) + 1), rng.choice(stops)[:rng.randrange(9)])
-        naive, writer = Naive(stops), _Writer(lambda token: pieces[token].encode(), stops)
+        naive, writer = Naive(stops), Writer(lambda token: pieces[token].encode(), stops)
         for n, piece in enumerate(pieces):
             assert writer.write(n) == naive.write(piece), (stops, pieces, n)
             assert writer.stopped == naive.stopped
@@ -499,7 +499,7 @@ def test_stop_strings_are_found_as_by_searching():
 
 def steps(stops, pieces):
     "How many lines of the package run until these pieces are written, and what they give."
-    count, usual = 0, inspect.getfile(_Writer)
+    count, usual = 0, inspect.getfile(Writer)
     def trace(frame, event, arg):
         nonlocal count
         if frame.f_code.co_filename != usual: return None
@@ -507,7 +507,7 @@ def steps(stops, pieces):
         return trace
     try:
         sys.settrace(trace)
-        writer = _Writer(lambda token: pieces[token].encode(), stops)
+        writer = Writer(lambda token: pieces[token].encode(), stops)
         texts = [writer.write(token) for token in range(len(pieces))]
     finally: sys.settrace(None)
     return count, "".join(texts) + writer.close()

@@ -76,7 +76,7 @@ def controls_of(engine, tokens): return [token for token in tokens if not engine
 
 def talk(engine, names, system, row, told, turns=4):
     "Has a conversation of some turns, and notes what is wrong; `told` are the warnings so far."
-    from llama_nbchat.template import _changed
+    from llama_nbchat.local.template import _changed
     messages = [{"role": "system", "content": f"Be brief {names[0]} and kind"}] if system else []
     before, known = "", 0
     for n in range(turns):
