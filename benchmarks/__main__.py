@@ -226,7 +226,35 @@ def prefill(rounds=3):
     return dict(seconds=times, pieces=pieces, ratio=median(times["with progress"]) / median(times["eval"]))
 
 
-BENCHMARKS = tiny_speed, big_speed, evaluated, alternating, restarted, forks, prefill
+# What a turn costs besides.
+
+class Timed:
+    "llama.cpp's library; how long its two expensive functions take is summed up."
+    def __init__(self, lib): self.lib, self.seconds = lib, 0.0
+    def __getattr__(self, name): return getattr(self.lib, name)
+    def llama_decode(self, *args): return self._timed(self.lib.llama_decode, args)
+    def llama_sampler_sample(self, *args): return self._timed(self.lib.llama_sampler_sample, args)
+
+    def _timed(self, function, args):
+        start = time.perf_counter()
+        try: return function(*args)
+        finally: self.seconds += time.perf_counter() - start
+
+
+def age(turns=1000, n_ctx=8192):
+    "Milliseconds of a turn outside of llama.cpp's decoding, early and late in a conversation that outgrows its window."
+    chat = Chat(load(model("tiny", n_ctx)), temperature=0, max_tokens=2, footer=False)
+    lib = chat.model.decoder.lib = Timed(chat.model.decoder.lib)
+    cost = []
+    for n in range(turns):
+        lib.seconds, start = 0.0, time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()): chat.prompt(f"question {n}")
+        cost.append(1000 * (time.perf_counter() - start - lib.seconds))
+    at = {n: median(cost[n - 10:n]) for n in (20, 100, 300, turns)}
+    return dict(ms=at, prompt_tokens=chat.last.usage.prompt_tokens, ratio=at[turns] / at[20])
+
+
+BENCHMARKS = tiny_speed, big_speed, evaluated, alternating, restarted, forks, prefill, age
 
 
 def main(names):

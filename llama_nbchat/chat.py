@@ -214,7 +214,7 @@ def _tell(watcher, reply, delta):
     try: watcher(reply, delta)
     except Exception as error: warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.")
 
-# %% ../nbs/40_chat.ipynb #5994c5b0
+# %% ../nbs/40_chat.ipynb #f603d9c0
 @patch
 def _draft(self:Chat, reply, params):
     "What the model gets: the messages before the prompt, as far as they fit, the prompt, and an answer that was begun."
@@ -222,15 +222,23 @@ def _draft(self:Chat, reply, params):
     answer = [{"role": "assistant", "content": begun}] if begun else []
     asked = [{"role": "user", "content": reply.prompt or ""}] if reply.asked or not begun else []
     if begun and reply.sent is not None and not is_full(reply, self.model): return reply.sent + answer
+    last,limit,most = reply if begun else self.last,window(self.model),token_limit({**self.params, **params})
+    room,before = min(most or limit, limit // 4) if limit else 0,0 if last is None else last.left_out
+    if before and not begun and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
     draft = alternating([*self.messages.before(reply), *asked])
     if begun and not is_full(reply, self.model): return draft + answer
-    limit,most,last = window(self.model),token_limit({**self.params, **params}),reply if begun else self.last
-    room = min(most or limit, limit // 4) if limit else 0
-    before = 0 if last is None else last.left_out
     draft += answer
     sent,reply.left_out = fit(draft, self._count, limit, self.overflow, room, before)
     reply.sent = None if sent is draft else alternating(sent[:len(sent) - len(answer)])
     return sent if reply.sent is None else reply.sent + answer   # what is not simply the conversation
+
+@patch
+def _as_last_time(self:Chat, reply, asked, left_out, limit):
+    "The draft without the turns that were left out last time, if it fits; so they cost nothing any more."
+    sent = [*self.messages.before(reply, left_out), *asked]
+    if self.overflow != "drop" or alternating(sent) != sent or self._count(sent) > limit: return None
+    reply.left_out,reply.sent = left_out,sent
+    return list(sent)
 
 def _whole(value):
     "The same value, with whole texts within lists and dicts."

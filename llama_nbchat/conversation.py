@@ -44,12 +44,11 @@ class ChatMessages(Advises, called="conversation", instead=_ELSEWHERE):
         self.left = []       # Turns that have been the tip, and were left for an earlier one or for another branch
         self._path = []      # The turns from the first one to the tip, as they were when somebody asked last
 
-# %% ../nbs/03_conversation.ipynb #40b36d81
+# %% ../nbs/03_conversation.ipynb #a1866f16
 @patch(as_prop=True)
 def turns(self:ChatMessages) -> list[Reply]:
     "The turns, from the first one to the tip."
-    self._path = self._path_to(self.tip)
-    return list(self._path)
+    return list(self._path_to(self.tip))
 
 @patch
 def _path_to(self:ChatMessages, turn):
@@ -58,7 +57,9 @@ def _path_to(self:ChatMessages, turn):
     while turn is not None and not (path and turn is path[-1]):
         if len(path) > 1 and turn is path[-2]: path = path[:-1]   # the last one is being asked again
         else: turn = _noted(new, turn)
-    return (path if turn is not None else []) + new[::-1]
+    if turn is None: path = []
+    self._path = path + new[::-1] if new else path
+    return self._path
 
 def _noted(turns, turn):
     turns.append(turn)
@@ -145,12 +146,17 @@ def cut(self:ChatMessages,
     if at > kept: tip = Reply.of(turn.messages[:at - kept], tip)
     self.go(tip)
 
-# %% ../nbs/03_conversation.ipynb #7d31bd75
+# %% ../nbs/03_conversation.ipynb #f17f2cf8
 @patch
 def get_messages(self:ChatMessages
 ) -> list[dict]:  # `{"role": ..., "content": ...}`, a new dict for each message
     "The messages as plain dicts, which can be changed without changing the conversation."
-    return [message.as_dict() for message in self._flat()]
+    return self._as_dicts(self.turns)
+
+@patch
+def _as_dicts(self:ChatMessages, turns):
+    system = [self.system.as_dict()] if self.system else []
+    return system + [message for turn in turns for message in turn.as_dicts()]
 
 @patch
 def _flat(self:ChatMessages, turns=None):
@@ -158,13 +164,14 @@ def _flat(self:ChatMessages, turns=None):
     turns = self.turns if turns is None else turns
     return [*([self.system] if self.system else []), *(message for turn in turns for message in turn.messages)]
 
-# %% ../nbs/03_conversation.ipynb #40d303f3
+# %% ../nbs/03_conversation.ipynb #902c0e2e
 @patch
 def before(self:ChatMessages,
-    turn:Reply   # One that need not be part of the conversation
+    turn:Reply,  # One that need not be part of the conversation
+    skip:int=0   # How many of the oldest turns to leave out
 ) -> list[dict]:
     "The system message and the messages of the turns before this one, as plain dicts."
-    return [message.as_dict() for message in self._flat(self._path_to(turn.before))]
+    return self._as_dicts(self._path_to(turn.before)[skip:])
 
 # %% ../nbs/03_conversation.ipynb #40fecd33
 @patch

@@ -183,7 +183,7 @@ def _call(call, message):
     return _whole({"id": call.get("id") or "", "type": "function",
         "function": {"name": function["name"], "arguments": arguments}})
 
-# %% ../nbs/01_messages.ipynb #198b4b1f
+# %% ../nbs/01_messages.ipynb #716fc80f
 _SAYS_NOTHING = {"role": "user", "content": "…"}   # before an assistant who begins
 
 def alternating(
@@ -202,7 +202,10 @@ def alternating(
 
 def _is_call(message): return message["role"] == "tool" or bool(message.get("tool_calls"))
 
-def _is_empty(message): return not _is_call(message) and not _parts(message["content"])
+def _is_empty(message):
+    content = message["content"]
+    if isinstance(content, str) and content and not content.isspace(): return False   # nearly always
+    return not _is_call(message) and not _parts(content)
 
 def _parts(content):
     "The parts of a content that say something."

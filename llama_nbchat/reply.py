@@ -106,7 +106,7 @@ _ELSEWHERE = {
     "repr(reply), or str(reply.text)": "json model_dump model_dump_json to_dict dict",
     "chat.resume()": "resume continue_", "chat.retry()": "retry regenerate"}
 
-# %% ../nbs/02_reply.ipynb #2e66bbf6
+# %% ../nbs/02_reply.ipynb #8e0c3dc9
 class Reply(Advises, called="reply", instead=_ELSEWHERE):
     "A turn: a prompt, and the answer to it. It grows while the model writes; once it has ended, it stays as it is."
     def __init__(self,
@@ -127,6 +127,7 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self._usage,self._earlier = Usage(),Usage()   # of the part that is being written, and of those before it
         self._prefill,self._first,self._total = None,None,0.0   # seconds
         self._way,self._before_this,self._begun_at = _AsTheyCome,(True, None),0   # see `begin`
+        self._settled,self._dicts = None,None   # its messages, once it has ended
 
     def __str__(self): return self.text
 
@@ -207,14 +208,26 @@ def timings(self:Reply) -> Timings:
     tokens,decoding = self.usage.completion_tokens,self._total - (self._first or self._total)
     return Timings(self._prefill, self._first, self._total, (tokens - 1) / decoding if tokens and decoding else None)
 
-# %% ../nbs/02_reply.ipynb #c6079bfe
+# %% ../nbs/02_reply.ipynb #c9ee3f40
 @patch(as_prop=True)
 def messages(self:Reply) -> list[Message]:
     "The turn as messages: user, assistant; with functions user, assistant, tool, ..., assistant."
+    if self.ended and self._settled: return list(self._settled)
     answer = [Message("assistant", self.text, self.reasoning, self._calls)] if self._log else []
-    return [*([self.asked] if self.asked else []), *self.steps, *answer]
+    self._settled = [*([self.asked] if self.asked else []), *self.steps, *answer]
+    return list(self._settled)
 
-# %% ../nbs/02_reply.ipynb #7cb733a5
+# %% ../nbs/02_reply.ipynb #899384b2
+@patch
+def as_dicts(self:Reply) -> list[dict]:  # Each as `Message.as_dict` writes it
+    "The turn as plain dicts, which can be changed without changing the turn."
+    if self._dicts and self.ended: return [dict(message) for message in self._dicts]
+    dicts = [message.as_dict() for message in self.messages]
+    flat = all(isinstance(value, str) for message in dicts for value in message.values())
+    self._dicts = [dict(message) for message in dicts] if flat else None
+    return dicts
+
+# %% ../nbs/02_reply.ipynb #51b47d66
 @patch
 def grow(self:Reply,
     delta:Delta,        # What comes next, as the model sends it
@@ -222,6 +235,7 @@ def grow(self:Reply,
 ) -> Delta:             # With text and reasoning apart
     "Adds what the model has written."
     self._log.append(delta)
+    self._settled = self._dicts = None
     self._total += seconds
     if delta.usage is not None: self._usage = delta.usage
     if delta.finish_reason: self.finish_reason = delta.finish_reason
@@ -255,7 +269,7 @@ def _read_again(self:Reply):
     self._apart,self._pieces,self._thoughts,self._calls = self._way(),[],[],()
     for delta in self._log: self._add(self._apart.delta(delta))
 
-# %% ../nbs/02_reply.ipynb #7c6b4c26
+# %% ../nbs/02_reply.ipynb #f6386785
 @patch
 def complete(self:Reply
 ) -> Delta:   # What had been held back, in case that more would come
@@ -272,6 +286,7 @@ def end(self:Reply):
         self._usage,self._earlier = self._earlier,Usage()
     self._read_again()
     self._add(self._apart.rest())
+    self._settled = self._dicts = None
     self._log,self.ended = _shortened(self._log),True
 
 def _shortened(log):

@@ -13,8 +13,8 @@ import re
 # %% ../../nbs/24_cache.ipynb #49d1aa91
 __all__ = ["Transcripts", "States", "common", "useful", "WORTH_KEEPING"]
 
-# %% ../../nbs/24_cache.ipynb #0bdf66e9
-_SPACE = re.compile(r"\s*")
+# %% ../../nbs/24_cache.ipynb #83eff9e9
+_SPACE,_SLACK = re.compile(r"\s*"),100   # characters that a template may put around an answer
 
 class Transcripts:
     "The last answers, with the tokens of all that led to them."
@@ -29,9 +29,10 @@ class Transcripts:
     def longest(self, text):
         "How many characters of a text are known, and their tokens."
         longest,found = 0,None
-        for (prompt, answer), (whole, tokens) in list(self.known.items()):
-            end = self._end(text, prompt, answer, whole) if text.startswith(prompt) else 0
-            if end and end >= longest: longest,found = end,(prompt, answer)
+        for (prompt, answer), (whole, _) in reversed(list(self.known.items())):   # the latest is mostly the longest
+            if len(prompt) + len(answer) + _SLACK <= longest or not text.startswith(prompt): continue
+            end = self._end(text, prompt, answer, whole)
+            if end > longest: longest,found = end,(prompt, answer)
         if not found: return 0,[]
         entry = self.known.pop(found, None)   # used last: forgotten last; another thread may have it in its hands
         if entry: self.known[found] = entry

@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -140,6 +141,7 @@ class ChatTemplate:
         self.file,self.llm = basename(llm.model_path.replace("\\", "/")),llm
         self.name = f"The chat template of {self.file!r}" if self.source else f"The chat format {name!r}"
         self.defaults,self.variables,self._told,self._suffixes = _defaults(llm),frozenset(),False,{}
+        self._recent,self._openings,self._local = deque(maxlen=_KEPT),{},True   # see `_composed`
         begin,end = (_named_text(llm, kind) for kind in ("bos", "eos"))
         try:
             self.handler = self._compiled(begin, end) if self.source else _registered_handler(name)
@@ -316,7 +318,7 @@ def _learned_marks(self:ChatTemplate) -> dict[str, str]:
     if not opening or not closing or opening[-1][0] in CONTROL: return {}
     return {before[opening[-1].start():].strip(): closing[0]}
 
-# %% ../../nbs/22_template.ipynb #07785d43
+# %% ../../nbs/22_template.ipynb #dc2c19c5
 @patch
 def prompt(self:ChatTemplate,
     messages:list[dict],  # The conversation
@@ -327,9 +329,7 @@ def prompt(self:ChatTemplate,
     given = params.keys() - self.defaults.keys() | {"tools", "functions"}
     params = {**self.defaults, **params}
     params.update({name: mark(params[name], self.in_texts) for name in given})
-    messages = [{**mark(_told_apart(message), self.in_texts), "role": message["role"]} for message in messages]
-    found = self._written(messages, params)
-    if not self._told: self._tell_missing(messages, found.text)
+    found = self._written_once(messages, params, repr(sorted((name, params[name]) for name in given)))
     opened = begins_reasoning(found.text, self.marks)
     suffix = self._suffix({name: params[name] for name in given if params[name] is not None})
     shared = len(found.text) - len(suffix) if suffix and found.text.endswith(suffix) else len(found.text)
@@ -339,13 +339,30 @@ def prompt(self:ChatTemplate,
 
 def _is_begun(messages):
     "Whether the last message is an answer to be continued. Raises `MessageError` if they are no messages."
-    if not isinstance(messages, (list, tuple)) or not all(isinstance(m, Mapping) and "role" in m for m in messages):
-        raise MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].',
-            content=messages)
+    if not isinstance(messages, (list, tuple)): raise _no_messages(messages)
+    if messages and not _is_message(messages[-1]): raise _no_messages(messages)
     return bool(messages) and messages[-1]["role"] == "assistant" and isinstance(messages[-1].get("content"), str)
+
+def _is_message(message): return isinstance(message, Mapping) and "role" in message
+
+def _no_messages(content):
+    return MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].', content=content)
 
 @patch
 def _written(self:ChatTemplate, messages, params):
+    "What the handler asks for, for messages as they were given."
+    if not all(map(_is_message, messages)): raise _no_messages(messages)
+    messages = self._marked(messages)
+    found = self._heard(messages, params)
+    if not self._told: self._tell_missing(messages, found.text)
+    return found
+
+@patch
+def _marked(self:ChatTemplate, messages):
+    return [{**mark(_told_apart(message), self.in_texts), "role": message["role"]} for message in messages]
+
+@patch
+def _heard(self:ChatTemplate, messages, params):
     try: return self._listen(messages, params)
     except TemplateFault as fault: refused = fault
     try:
@@ -401,3 +418,61 @@ def _suffix(self:ChatTemplate, variables) -> str:
     common = min([name.start() for name in names if name.start() < common < name.end()], default=common)
     if len(self._suffixes) > 8 or len(key) > 1000: self._suffixes.clear()
     return self._suffixes.setdefault(key, asked[common:])
+
+# %% ../../nbs/22_template.ipynb #24832547
+_KEPT = 8   # Prompts of which the text is kept; several chats may use a template, and forks
+_TURN = [{"role": "user", "content": "Which way did they go"}, {"role": "assistant", "content": "Down to the sea"}]
+
+@patch
+def _written_once(self:ChatTemplate, messages, params, key):
+    "The same as `_written`; what was written for an earlier prompt is taken from there."
+    found = self._composed(messages, params, key) if self._local else None
+    turns = len(messages)//2
+    if found is None or turns & (turns - 1) == 0:
+        whole = self._written(messages, params)
+        self._local = self._local and (found is None or found.text == whole.text)
+        found = whole
+    plain = len(messages) > 1 and (self._known(messages, key) or _is_plain(messages))
+    self._recent.append((messages, key, found.text, plain))
+    return found
+
+def _is_plain(messages):
+    "Whether it is question and answer in turn, and all of them are texts."
+    said = messages[messages[0]["role"] == "system":]
+    return bool(len(said) % 2) and all(message["role"] == role and isinstance(message.get("content"), str)
+        and not message.get("tool_calls") for message, role in zip(said, ("user", "assistant") * len(said)))
+
+@patch
+def _known(self:ChatTemplate, messages, key):
+    "The text of the prompt before this one, if it was kept, and if both are plain; else None."
+    begin = int(messages[0]["role"] == "system")
+    if len(messages) < 7 + begin or not _is_plain(messages[-3:]): return None
+    return next((text for known, same, text, plain in reversed(self._recent)
+        if plain and same == key and known == messages[:-2]), None)
+
+# %% ../../nbs/22_template.ipynb #c0a46f8a
+@patch
+def _composed(self:ChatTemplate, messages, params, key):
+    "What the handler asks for, made of the text of an earlier prompt and of what is new; None if there is no such text."
+    if not messages or (before := self._known(messages, key)) is None: return None
+    system = messages[:1] if messages[0]["role"] == "system" else []
+    try:
+        opening = self._opening(system, params, key)
+        asked,going_on = (self._listen(self._marked([*system, *_TURN, *messages[first:last]]), params)
+            for first,last in ((-3, -2), (-3, None)))
+    except TemplateFault: return None
+    old,new = asked.text[len(opening):],going_on.text[len(opening):]
+    if not (asked.text.startswith(opening) and going_on.text.startswith(opening) and before.endswith(old)): return None
+    if not self._told: self._tell_missing(self._marked(messages[-3:]), new)
+    going_on.text = before[:len(before) - len(old)] + new
+    return going_on
+
+@patch
+def _opening(self:ChatTemplate, system, params, key):
+    "The text before what is asked, in a conversation that has a turn before it."
+    which = repr(system),key
+    if which not in self._openings:
+        texts = [self._listen(self._marked([*system, *_TURN, {"role": "user", "content": asked}]), params).text
+                 for asked in ("Alone", "Both")]
+        self._openings = {which: commonprefix(texts)}   # of the latest conversation alone
+    return self._openings[which]
