@@ -26,7 +26,11 @@ from llama_nbchat.notes import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
 from llama_nbchat.llama2 import *
-from llama_nbchat.magics import load_ipython_extension
+
+def load_ipython_extension(ipython):
+    "What `%load_ext llama_nbchat` calls."
+    from llama_nbchat.magics import load_ipython_extension
+    load_ipython_extension(ipython)
 
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [

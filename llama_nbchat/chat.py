@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Chat']
 
-# %% ../nbs/40_chat.ipynb #f5f1bd78
+# %% ../nbs/40_chat.ipynb #f606b313
 import inspect
 import math
 import time
@@ -20,12 +20,10 @@ from numbers import Real
 from typing import Any
 
 from fastcore.basics import patch
-from IPython import get_ipython
-from IPython.display import display
 
 from .context import Context, fit
 from .conversation import ChatMessages
-from .display import GrowingText, conversation, open_screen
+from .display import GrowingText, conversation, display, open_screen, running_shell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, counted, made_printable, printable)
 from .load import is_file, load
@@ -281,7 +279,7 @@ def _asking(text, instead_of=None):
     reply.instead_of = instead_of
     return reply
 
-# %% ../nbs/40_chat.ipynb #eda31657
+# %% ../nbs/40_chat.ipynb #0b2d3a5a
 @patch
 def _settle(self:Chat, asking=None):
     "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
@@ -301,7 +299,7 @@ def _claim(self:Chat, asking):
 
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
-    return getattr(get_ipython(), "execution_count", None)
+    return getattr(running_shell(), "execution_count", None)
 
 # %% ../nbs/40_chat.ipynb #b1b65722
 @patch

@@ -7,17 +7,11 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/markdown.html.md"""
 # %% auto #0
 __all__ = ['safe_text', 'safe_html', 'safe_markdown']
 
-# %% ../nbs/04_markdown.ipynb #4b71e0e4
+# %% ../nbs/04_markdown.ipynb #140574a4
 import re
 import string
 import time
 from functools import cache
-
-from markdown_it import MarkdownIt
-from markdown_it.rules_block import reference, table
-from markdown_it.rules_core import StateCore
-from markdown_it.rules_block.table import escapedSplit
-from markdown_it.token import Token
 
 # %% ../nbs/04_markdown.ipynb #6a710e05
 __all__ = ["safe_markdown", "safe_html", "safe_text"]
@@ -54,6 +48,7 @@ _DEEPEST = 40   # Levels of lists and quotations within each other; what lies de
 @cache
 def _parser():
     "The parser of what models write."
+    from markdown_it import MarkdownIt
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST}).enable("strikethrough")
     parser.validateLink = lambda url: bool(_LINK.match(url))
     within = {"alt": ["paragraph", "reference", "blockquote", "list"]}
@@ -107,6 +102,7 @@ def _math_block(state, begin, end, silent):
 # %% ../nbs/04_markdown.ipynb #736b41df
 def _table(state, begin, end, silent):
     "A rule of the parser: a table that keeps all its cells, and has few more than were written."
+    from markdown_it.rules_block import table
     if not table(state, begin, end, True): return False
     start = state.bMarks[begin]
     stop = state.src.find("\n\n", start) % (len(state.src) + 1)   # -1: the end of the text
@@ -118,9 +114,10 @@ def _table(state, begin, end, silent):
     _keep_all_cells(state, state.tokens[first:])
     return True
 
-# %% ../nbs/04_markdown.ipynb #96f66b3f
+# %% ../nbs/04_markdown.ipynb #106d2bc7
 def _keep_all_cells(state, tokens):
     "Adds to the last cell of each row what the table has no column for."
+    from markdown_it.rules_block.table import escapedSplit
     columns = sum(token.type == "th_open" for token in tokens)
     last = None
     for token in tokens:
@@ -135,6 +132,7 @@ def _keep_all_cells(state, tokens):
 # %% ../nbs/04_markdown.ipynb #3f21e89a
 def _definition(state, begin, end, silent):
     "A rule of the parser: the definition of a link."
+    from markdown_it.rules_block import reference
     if not reference(state, begin, end, silent): return False
     if not silent:
         token = state.push("definition", "", 0)
@@ -381,6 +379,7 @@ def _shown(text, images, keep):
 def _block(block, source, env, images, room):
     "HTML for a block, of which only the outline has been parsed so far."
     if max(token.level for token in block) >= _DEEPEST - 1: return _as_it_stands(source)
+    from markdown_it.rules_core import StateCore
     state = StateCore(source, _parser(), env, block)
     for rule in _parser().core.ruler.getRules("")[2:]: rule(state)   # all but those that have made the block
     return re.sub(r"\n\s+", "\n", _html(block, images, room)).strip()   # an empty line would end the HTML

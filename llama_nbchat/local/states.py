@@ -7,10 +7,9 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/states.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/28_states.ipynb #e43fc8c4
+# %% ../../nbs/28_states.ipynb #1c5cd8f5
 import hashlib
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -24,10 +23,11 @@ from .saved import read_state, refuse_state, write_state
 # %% ../../nbs/28_states.ipynb #97da4790
 __all__ = []
 
-# %% ../../nbs/28_states.ipynb #9beafcb7
+# %% ../../nbs/28_states.ipynb #6d3df535
 @patch
 def _fingerprint(self:Engine):
     "What a saved cache depends on: the model's file, the settings of the context, and the version of the library."
+    from importlib.metadata import version
     path,settings,digest = Path(self.llm.model_path),self.llm.context_params,hashlib.sha256()
     try:
         with path.open("rb") as file:
