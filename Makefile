@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE_FILES := setup.py settings.ini pyproject.toml
 
-.PHONY: demo test docs bench lab outputs clean help
+.PHONY: demo check test docs bench lab outputs clean help
 
 help:
 	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
-	@echo "make test     all tests"
+	@echo "make check    what can be told in seconds: names, types, modules in step with their notebooks"
+	@echo "make test     make check, and all tests"
 	@echo "make docs     the documentation site, in _docs/"
 	@echo "make bench    the speed of the chat, against llama.cpp itself (five to fifteen minutes, and 1 GB of disk)"
 	@echo "make lab      the notebooks in JupyterLab"
@@ -20,14 +21,18 @@ demo: $(VENV)/.package
 	@$(BIN)/python -m llama_nbchat.demo
 	@echo "Now try it yourself, in a notebook: make lab"
 
+check: $(VENV)/.dev
+	$(BIN)/python -m tools.check
+
 # One thread for each model: see tests/conftest.py, which says how to try more than a part of all moments, too.
 test: export OMP_THREAD_LIMIT = 1
-test: $(VENV)/.dev
+test: check
 	PYTHONUNBUFFERED=1 $(BIN)/nbdev-test --do-print
 	$(BIN)/python -m pytest -v --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export
+	$(BIN)/python -m tools.stubs
 	$(BIN)/python -m docs
 
 bench: $(VENV)/.dev
@@ -38,6 +43,7 @@ lab: $(VENV)/.dev
 
 outputs: $(VENV)/.dev
 	$(BIN)/nbdev-export
+	$(BIN)/python -m tools.stubs
 	$(BIN)/python -m tests.notebooks
 	$(BIN)/nbdev-clean
 

@@ -31,7 +31,7 @@ setup(
     install_requires=lines("requirements"),
     extras_require={"dev": lines("dev_requirements"), "train": lines("train_requirements")},
     packages=find_packages(include=["llama_nbchat*"]),
-    package_data={"llama_nbchat": ["py.typed"], "llama_nbchat.demo": ["*.gguf"]},
+    package_data={"llama_nbchat": ["py.typed", "*.pyi"], "llama_nbchat.local": ["*.pyi"], "llama_nbchat.demo": ["*.gguf"]},
     entry_points={"nbdev": ["llama_nbchat=llama_nbchat._modidx:d"]},
     zip_safe=False,
 )

@@ -135,12 +135,12 @@ def evaluated():
 
 
 def _turns(engine, marks, params):
-    chat, counted, new, rest = Chat(engine, temperature=0, **params), [], [], ""
+    chat, counted, new, rest, cut = Chat(engine, temperature=0, **params), [], [], "", False
     for n in range(10):
         question = ("Name the planets", "Reverse the list", "How many moons has Mars?")[n % 3] + " please" * (n // 3)
         with contextlib.redirect_stdout(io.StringIO()): reply = chat.prompt(question)
         counted.append(reply.usage.evaluated_tokens)
-        unseen = n and cut                                   # the last token was chosen, but not evaluated
+        unseen = cut                                   # the last token was chosen, but not evaluated
         new.append(len(engine.decoder.tokenize(rest + marks.format(question), special=True, begins=False)) + unseen)
         cut = reply.finish_reason == "length"
         rest = reply.text[list(engine.transcripts.known.values())[-1][0]:].rstrip()   # what a stop string has left of a token

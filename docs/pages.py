@@ -3,7 +3,7 @@ import ast
 import re
 from dataclasses import dataclass
 from html import unescape
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from posixpath import normpath, relpath
 
 import nbformat

@@ -207,10 +207,11 @@ def _place(self:Chat, reply):
     if reply is self.messages.tip: return
     reply.before = self.messages.tip if reply.instead_of is None else reply.instead_of.before
 
-# %% ../nbs/40_chat.ipynb #939ba4f9
+# %% ../nbs/40_chat.ipynb #e28c6557
 def _tell(watcher, reply, delta):
     try: watcher(reply, delta)
-    except Exception as error: warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.")
+    except Exception as error:
+        warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.", stacklevel=2)
 
 # %% ../nbs/40_chat.ipynb #f603d9c0
 @patch

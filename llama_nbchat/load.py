@@ -44,7 +44,8 @@ def _model_file(source):
         if given and path.is_dir(): raise ModelFileError(f"{given!r} is a folder. {_models_in(path)}", path=given)
         if not given or not path.exists(): raise FileNotFoundError
     except (FileNotFoundError, RuntimeError): pass
-    except PermissionError as error: raise ModelFileError(f"{given!r} can't be read: {error.strerror}.", path=given)
+    except PermissionError as error:
+        raise ModelFileError(f"{given!r} can't be read: {error.strerror}.", path=given) from error
     except OSError: pass   # a text that no file name can be, too long for instance
     else: return _checked(path)
     raise ModelNotFoundError(f"There is no file {shorten(repr(given), 80)}. {_advice(given)}", path=given)
@@ -59,7 +60,8 @@ def _checked(path):
     if not path.is_file(): raise ModelFileError(f"{str(path)!r} is no file with a content.", path=str(path))
     try:
         with path.open("rb") as file: start = file.read(64)
-    except OSError as error: raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path))
+    except OSError as error:
+        raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path)) from error
     if start.startswith(b"GGUF"): return path
     raise ModelFileError(f"{str(path)!r} is not a GGUF file: {_kind(start, path.name)}", path=str(path))
 

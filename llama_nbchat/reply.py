@@ -185,8 +185,8 @@ def calls(self:Reply) -> tuple:
     "The functions that the model wants to be called, in OpenAI's form."
     return self._calls
 
-# %% ../nbs/02_reply.ipynb #d7deaca6
-def _usage(reply):
+# %% ../nbs/02_reply.ipynb #15908ba4
+def _usage(reply) -> Usage:
     "What the answer has cost; one that was continued has cost what its parts have cost together."
     return _sum(reply._earlier, reply._usage)
 

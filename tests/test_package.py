@@ -33,11 +33,20 @@ def test_wheel(tmp_path):
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, root], check=True)
     wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
     names = set(wheel.namelist())
-    assert {f"llama_nbchat/{name}" for name in ("py.typed", "chat.py", "demo/__main__.py", "demo/planets.gguf")} <= names
+    assert {f"llama_nbchat/{name}" for name in ("py.typed", "chat.py", "chat.pyi", "local/engine.pyi", "demo/__main__.py", "demo/planets.gguf")} <= names
     assert not [name for name in names if name.startswith(("tests", "nbs", "benchmarks"))]
     metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
     for line in (f"Version: {llama_nbchat.__version__}", "Requires-Python: >=3.10", "Requires-Dist: llama-cpp-python<0.4,>=0.3.36"):
         assert line in metadata.splitlines(), line
+
+
+def test_a_type_checker_sees_all_that_a_user_calls():
+    "The program that it reads uses each public method; and what is documented is there for it."
+    program = (root/"tests"/"typed_user.py").read_text(encoding="utf-8")
+    for kind in (llama_nbchat.Chat, llama_nbchat.Reply, llama_nbchat.ChatMessages, llama_nbchat.Message, llama_nbchat.ChatModel):
+        public = {name for base in kind.__mro__[:-1] for name in vars(base) if not name.startswith("_")}
+        assert [name for name in sorted(public) if f".{name}" not in program] == [], kind
+    assert {path.stem for path in package.glob("*.pyi")} == {path.stem for path in package.glob("*.py") if not path.stem.startswith("_")}
 
 
 def test_demo_model_is_small(): assert demo_path().stat().st_size <= 3_000_000

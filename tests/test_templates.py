@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import Chat, ChatError, ModelFileError, load
-from tools.templates import END, MARK, look, opened
+from tools.templates import MARK, look, opened
 
 TEMPLATES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent/"templates").glob("*.jinja"))}
 TALK = [{"role": role, "content": text} for role, text in (("system", "Be brief"), ("user", "Hello"), ("assistant", "Hi!"), ("user", "And now?"))]

@@ -18,7 +18,7 @@ import pytest
 from llama_cpp import Llama
 
 import llama_nbchat
-from llama_nbchat import Chat, ChatError, CompletionModel, Engine, ModelTypeError, ScriptedModel, load
+from llama_nbchat import Chat, ChatError, CompletionModel, ScriptedModel, load
 from llama_nbchat import exclusive
 from llama_nbchat.local.writer import Writer
 from llama_nbchat.exclusive import in_turn

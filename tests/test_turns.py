@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from llama_nbchat import (Chat, ChatError, ChatMessages, ChatModel, CompletionModel, Delta, MessageError, MessageTypeError, Message, ParameterError,
+from llama_nbchat import (Chat, ChatError, ChatMessages, ChatModel, Delta, MessageError, MessageTypeError, Message, ParameterError,
     Reply, ScriptedModel, Usage, load)
 
 HARMONY = "<|channel|>analysis<|message|>Two and two.<|end|><|start|>assistant<|channel|>final<|message|>Four."

@@ -23,7 +23,7 @@ from .saved import read_state, refuse_state, write_state
 # %% ../../nbs/28_states.ipynb #97da4790
 __all__ = []
 
-# %% ../../nbs/28_states.ipynb #6d3df535
+# %% ../../nbs/28_states.ipynb #cef2228f
 @patch
 def _fingerprint(self:Engine):
     "What a saved cache depends on: the model's file, the settings of the context, and the version of the library."
@@ -36,7 +36,8 @@ def _fingerprint(self:Engine):
                 file.seek(begin)
                 digest.update(file.read(2**20))
     except OSError as error:
-        raise StateError(f"The model's file, {str(path)!r}, can't be read any more: {error.strerror}.", path=str(path))
+        raise StateError(f"The model's file, {str(path)!r}, can't be read any more: {error.strerror}.",
+            path=str(path)) from error
     names = [name for name, _ in settings._fields_ if name.startswith(("rope", "yarn", "type_", "flash", "swa", "kv_"))]
     return dict(model=f"{size} bytes, {digest.hexdigest()}", library=version("llama-cpp-python"),
         settings={name: getattr(settings, name) for name in names}, n_ctx=self.n_ctx,

@@ -1,0 +1,102 @@
+from __future__ import annotations
+from typing import Any
+from collections.abc import Callable
+from collections.abc import Iterator
+from llama_nbchat.context import Context
+from llama_nbchat.display import conversation
+from llama_nbchat.errors import Advises
+from llama_nbchat.errors import ChatError
+from llama_nbchat.model import can
+from llama_nbchat.model import window
+from llama_nbchat.reply import Reply
+from llama_nbchat.conversation import Tree
+
+__all__ = ['Chat']
+
+class Chat(Advises):
+    """One conversation with a model."""
+    footer: Any
+    images: Any
+    messages: Any
+    params: Any
+    model: Any
+    overflow: Any
+    font_size: Any
+    watchers: Any
+
+    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., **params):
+        ...
+
+    def __repr__(self):
+        ...
+
+    @property
+    def last(self) -> Reply | None:
+        """The last reply: that of the last turn, or one that was begun after it and never came to an answer."""
+        ...
+
+    def stream(self, text: str | list | None=..., **params) -> Iterator[str]:
+        """Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if there is no answer."""
+        ...
+
+    def prompt_stream(self, text: str | list | None=..., **params) -> Reply:
+        """Sends a prompt and shows the answer while it is written. Raises a `ChatError` if the prompt can't be answered."""
+        ...
+
+    def prompt(self, text: str | list | None=..., **params) -> Reply:
+        """Sends a prompt and shows the answer when it is complete. Raises a `ChatError` if the prompt can't be answered."""
+        ...
+
+    def __call__(self, text: str | list | None=..., **params) -> Reply:
+        """The same as `prompt_stream`."""
+        ...
+
+    @property
+    def context(self) -> Context:
+        """How much of the context window the conversation takes, in tokens."""
+        ...
+
+    def undo(self, n: int=...):
+        """Takes back the last turns, prompt and answer. Raises `ChatError` if there are not so many."""
+        ...
+
+    def clear(self):
+        """Takes back everything but the system message."""
+        ...
+
+    def retry(self, **params) -> Reply:
+        """Asks the last prompt again. The new answer takes the place of the old one. Raises `ChatError` if there is none."""
+        ...
+
+    def edit(self, text: str | list | None=..., **params) -> Reply:
+        """Asks something else in the place of the last prompt. Raises `ChatError` if there is none."""
+        ...
+
+    def tree(self) -> Tree:
+        """All turns that were ever part of the conversation; a turn is found in it by its number, as `chat.tree()[2]`."""
+        ...
+
+    def go(self, turn: Reply) -> Reply:
+        """Makes a turn the last one of the conversation. Raises `ChatError` for what is none of its turns."""
+        ...
+
+    def fork(self) -> Chat:
+        """A new chat with the same past, independent from here on."""
+        ...
+
+    def resume(self, **params) -> Reply:
+        """Goes on with an answer that was stopped or cut. Raises `ChatError` if there is nothing to go on with."""
+        ...
+
+class _Pieces(Advises, Iterator):
+    """The pieces of an answer, as they come."""
+
+    def __init__(self, pieces):
+        ...
+
+    def __next__(self):
+        ...
+
+    def close(self):
+        """Stops the model. What was read stays in the conversation."""
+        ...

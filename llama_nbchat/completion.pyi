@@ -1,0 +1,33 @@
+from __future__ import annotations
+from typing import Any
+from collections.abc import Iterator
+from llama_nbchat.errors import ChatError
+from llama_nbchat.model import ChatModel
+from llama_nbchat.reply import Delta
+
+__all__ = ['CompletionModel']
+
+class CompletionModel(ChatModel):
+    """A `ChatModel` out of any object with `create_chat_completion(messages, stream=True, **params)`."""
+    llm: Any
+    name: Any
+    n_ctx: Any
+    parameters: Any
+
+    def __init__(self, llm: Any):
+        ...
+
+    def __repr__(self):
+        ...
+
+    def stream(self, messages: list[dict], **params) -> Iterator[Delta]:
+        """The answer, piece by piece; the last `Delta` says why it ended. Raises `ChatError` if there is none."""
+        ...
+
+    def count(self, messages: list[dict]) -> int:
+        """About how many tokens of the context window the conversation takes."""
+        ...
+
+def read_chunk(chunk, reason, usage) -> tuple[str, str, str | None, dict]:
+    """Text and reasoning of a chunk, finish reason and usage. Raises an error for what is no part of the dialect."""
+    ...

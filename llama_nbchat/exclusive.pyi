@@ -1,0 +1,65 @@
+from __future__ import annotations
+from typing import Any
+from collections.abc import Callable
+from collections.abc import Iterator
+from llama_nbchat.errors import ChatError
+from llama_nbchat.errors import ModelTypeError
+
+__all__ = ['in_turn', 'beside', 'life_of', 'check_usable']
+
+class _Turn:
+    """An answer that is being written, or that waits until it can be."""
+    number: Any
+    alone: Any
+    answer: Any
+    thread: Any
+    process: Any
+
+    def __init__(self, model, alone):
+        ...
+
+    def ended(self):
+        """Whether nothing more will come of it."""
+        ...
+
+    def running(self):
+        """Whether its generator is at work just now."""
+        ...
+
+class _Life:
+    """How long a `llama_cpp.Llama` can be used: until it is closed, by the process that has seen it first."""
+    number: Any
+    process: Any
+    guarded: Any
+    closed: Any
+
+    def __init__(self, model):
+        ...
+
+    def check(self, model):
+        """Raises `ModelTypeError` if it can't be used any more, or not in this process."""
+        ...
+
+    def end(self, stack):
+        """Stands on top of what a `Llama` does when it is closed; the rest is done when nobody is at work any more."""
+        ...
+
+    def free(self):
+        """Frees what a closed `Llama` is made of, unless a turn is at work, which will do so when it ends."""
+        ...
+
+def life_of(model: Any) -> _Life | None:
+    """The life of a `Llama`, which begins when it is first seen here; None for everything else."""
+    ...
+
+def check_usable(model: Any):
+    """Raises `ModelTypeError` for a `Llama` that has been closed, or that was loaded before the process was forked."""
+    ...
+
+def in_turn(model: Any, deltas: Iterator, alone: bool=...) -> Iterator:
+    """The same deltas, once no other turn uses `model`. Raises `ChatError` if this thread would wait for itself."""
+    ...
+
+def beside(model: Any, call: Callable) -> Any:
+    """Calls it without waiting for a turn; until it returns, the model is not freed. Raises `ModelTypeError`."""
+    ...

@@ -1,0 +1,67 @@
+from __future__ import annotations
+from typing import Any
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from llama_nbchat.errors import Advises
+from llama_nbchat.errors import ContextOverflowError
+from llama_nbchat.local.template import Prompt
+from llama_nbchat.model import ChatModel
+from llama_nbchat.reply import Delta
+from llama_nbchat.errors import StateError
+
+__all__ = ['Engine']
+
+class Engine(Advises, ChatModel):
+    """A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."""
+    can: Any
+    llm: Any
+    decoder: Any
+    name: Any
+    n_ctx: Any
+    template: Any
+    defaults: Any
+    parameters: Any
+    names: Any
+    marked: Any
+    in_texts: Any
+    marks: Any
+    ends: Any
+    states: Any
+    transcripts: Any
+    seeds: Any
+
+    def __init__(self, llm: Any, chat_format: str | None=..., cache_bytes: int=...):
+        ...
+
+    def __repr__(self):
+        ...
+
+    def count(self, messages: list[dict]) -> int:
+        """How many tokens of the context window the conversation takes."""
+        ...
+
+    def stream(self, messages: list[dict], **params) -> Iterator[Delta]:
+        """The answer, piece by piece; before it, how far the prompt is evaluated. Raises `ContextOverflowError`."""
+        ...
+
+    def save_state(self, path: str | os.PathLike):
+        """Writes the KV cache of the conversation that was used last. Raises `StateError` if there is none."""
+        ...
+
+    def load_state(self, path: str | os.PathLike):
+        """Makes a saved KV cache known: the next prompt that fits will use it. Raises `StateError` if the file does not fit."""
+        ...
+
+@dataclass(frozen=True)
+class _Asked(Prompt):
+    """A prompt, and how it is to be answered."""
+    tokens: list[int] = ...
+    held: int = ...
+    most: int = ...
+    seed: int = ...
+    stops: list[str] = ...
+
+    def as_shared(self):
+        """The part of it that the next turn shares."""
+        ...

@@ -1,0 +1,19 @@
+from __future__ import annotations
+from typing import Any
+import os
+from typing import NoReturn
+from llama_nbchat.errors import StateError
+
+__all__ = ['write_state', 'read_state', 'refuse_state']
+
+def refuse_state(path: Any, why: str) -> NoReturn:
+    """Raises the `StateError` for a file that no state can be had from."""
+    ...
+
+def write_state(path: str | os.PathLike, about: dict, state: bytes):
+    """Writes a state in one step. Raises `StateError` if it can't be written; then the old file is as it was."""
+    ...
+
+def read_state(path: str | os.PathLike, most: int) -> tuple[dict, bytes]:
+    """Reads a state. Raises `StateError`, whatever is wrong with the file. Who wrote it is for the reader to know."""
+    ...
