@@ -18,6 +18,7 @@ from llama_nbchat.local.saved import *
 from llama_nbchat.local.template import *
 from llama_nbchat.local.engine import *
 from llama_nbchat.local.states import *
+from llama_nbchat.local.opening import *
 from llama_nbchat.load import *
 from llama_nbchat.context import *
 from llama_nbchat.places import *

@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 # %% auto #0
 __all__ = ['Chat']
 
-# %% ../nbs/40_chat.ipynb #f606b313
+# %% ../nbs/40_chat.ipynb #91c1cd80
 import inspect
 import math
 import time
@@ -23,7 +23,7 @@ from fastcore.basics import patch
 
 from .context import Context, fit
 from .conversation import ChatMessages
-from .display import GrowingText, conversation, display, open_screen, running_shell
+from .display import GrowingText, conversation, display, open_screen, shell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, counted, made_printable, printable)
 from .load import is_file, load
@@ -280,7 +280,7 @@ def _asking(text, instead_of=None):
     reply.instead_of = instead_of
     return reply
 
-# %% ../nbs/40_chat.ipynb #0b2d3a5a
+# %% ../nbs/40_chat.ipynb #6080294a
 @patch
 def _settle(self:Chat, asking=None):
     "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
@@ -300,7 +300,7 @@ def _claim(self:Chat, asking):
 
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
-    return getattr(running_shell(), "execution_count", None)
+    return getattr(shell(), "execution_count", None)
 
 # %% ../nbs/40_chat.ipynb #b1b65722
 @patch

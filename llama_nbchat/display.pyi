@@ -6,9 +6,9 @@ from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'running_shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'shell']
 
-def running_shell() -> Any:
+def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
     ...
 

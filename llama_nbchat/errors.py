@@ -158,7 +158,7 @@ def check_parameters(
     known:Collection[str]|None,  # The names that exist; None if any name will do
     owner:str                    # Who has these parameters, for the message
 ):
-    "Raises `ParameterError` for the first of `names` that is not `known`, or misspelt, and names the nearest known one."
+    "Raises `ParameterError` for the first of `names` that is not `known`, or misspelt, with the nearest one that is."
     for name in names:
         if name in (_ELSEWHERE if known is None else known): continue
         if known is None and not get_close_matches(name, _ELSEWHERE, cutoff=0.85): continue   # a name of its own

@@ -68,7 +68,7 @@ def name_here(name: str) -> str | None:
     ...
 
 def check_parameters(names: Iterable[str], known: Collection[str] | None, owner: str):
-    """Raises `ParameterError` for the first of `names` that is not `known`, or misspelt, and names the nearest known one."""
+    """Raises `ParameterError` for the first of `names` that is not `known`, or misspelt, with the nearest one that is."""
     ...
 
 class UseError(ChatError, AttributeError, TypeError):

@@ -7,13 +7,14 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/places.html.md"""
 # %% auto #0
 __all__ = ['OPTIONS', 'check_order', 'check_places', 'check_before_loading']
 
-# %% ../nbs/32_places.ipynb #b70637d4
+# %% ../nbs/32_places.ipynb #d28f84ab
 import os
 from difflib import get_close_matches
 from textwrap import shorten
 
 from .errors import MessageTypeError, ModelNotFoundError, ParameterError, check_parameters, name_here
-from .load import chat_parameters, model_settings, template_variables
+from .load import chat_parameters, template_variables
+from .local.opening import model_settings
 from .model import is_model
 
 # %% ../nbs/32_places.ipynb #244c69a7

@@ -152,7 +152,7 @@ def test_what_llama_cpp_opens_but_cannot_chat(tmp_path, monkeypatch, maker):
     path = maker(tmp_path/"model.gguf")
     wanted = "vectors" if maker is make_encoder else "encoder-decoder"
     assert wanted in refusal(path)
-    monkeypatch.setattr(sys.modules["llama_nbchat.load"], "why_no_chat", lambda header: "")
+    monkeypatch.setattr(sys.modules["llama_nbchat.local.opening"], "why_no_chat", lambda header: "")
     assert "can't chat" in refusal(path)
 
 

@@ -346,7 +346,8 @@ def _is_begun(messages):
 def _is_message(message): return isinstance(message, Mapping) and "role" in message
 
 def _no_messages(content):
-    return MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].', content=content)
+    return MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].',
+        content=content)
 
 @patch
 def _written(self:ChatTemplate, messages, params):
@@ -453,7 +454,7 @@ def _known(self:ChatTemplate, messages, key):
 # %% ../../nbs/22_template.ipynb #c0a46f8a
 @patch
 def _composed(self:ChatTemplate, messages, params, key):
-    "What the handler asks for, made of the text of an earlier prompt and of what is new; None if there is no such text."
+    "What the handler asks for, made of an earlier prompt's text and of what is new; None if there is no such text."
     if not messages or (before := self._known(messages, key)) is None: return None
     system = messages[:1] if messages[0]["role"] == "system" else []
     try:

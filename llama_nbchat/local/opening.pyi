@@ -1,0 +1,22 @@
+from __future__ import annotations
+from typing import Any
+import os
+from pathlib import Path
+from llama_nbchat.errors import ModelFileError
+from llama_nbchat.errors import ModelNotFoundError
+from llama_nbchat.errors import ParameterError
+
+__all__ = ['model_file', 'open_file', 'model_settings']
+MAX_CONTEXT: Any
+
+def model_file(source: str | os.PathLike) -> Path:
+    """The path of the model file, once it is known to be one. Raises `ModelNotFoundError` or `ModelFileError`."""
+    ...
+
+def open_file(path: Path, params: dict) -> Any:
+    """The model in a file. Raises `ModelFileError`, or `ParameterError` for what `Llama` does not take."""
+    ...
+
+def model_settings() -> frozenset[str]:
+    """The names that `load` takes for a file."""
+    ...
