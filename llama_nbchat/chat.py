@@ -78,6 +78,7 @@ def _messages(chat, messages):
     chat._asked = None,None
     return fitting
 
+# %% ../nbs/40_chat.ipynb #a79d71d7
 def _model(chat, source):
     "The model; may be set to whatever `load` takes."
     chat._settle()
@@ -85,6 +86,7 @@ def _model(chat, source):
     check_parameters(chat.params, trait(model, "parameters"), trait(model, "name"))
     return model
 
+# %% ../nbs/40_chat.ipynb #2d2d9a36
 def _params(chat, params):
     "Sampling parameters for each prompt."
     if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
@@ -93,12 +95,14 @@ def _params(chat, params):
     chat._check(params)
     return dict(params)
 
+# %% ../nbs/40_chat.ipynb #2c880ab5
 def _overflow(chat, overflow):
     "What to do when the context window is full: see `fit`."
     if overflow in ("drop", "error") or callable(overflow): return overflow
     raise ParameterError(f'overflow is "drop", "error" or a function, not {overflow!r}.', name="overflow",
         nearest=None)
 
+# %% ../nbs/40_chat.ipynb #320110fe
 def _font_size(chat, pixels):
     "Of the answers in a notebook, in pixels."
     if isinstance(pixels, Real) and not isinstance(pixels, bool) and 0 < pixels < math.inf: return pixels
@@ -179,6 +183,7 @@ def _answer(self:Chat, reply, params, itself) -> Iterator[Delta]:
             self._commit(reply)
             if hasattr(deltas, "close"): deltas.close()
 
+# %% ../nbs/40_chat.ipynb #c8d6708e
 @contextmanager
 def _error_kept(reply):
     try: yield
@@ -231,6 +236,7 @@ def _draft(self:Chat, reply, params):
     reply.sent = None if sent is draft else alternating(sent[:len(sent) - len(answer)])
     return sent if reply.sent is None else reply.sent + answer   # what is not simply the conversation
 
+# %% ../nbs/40_chat.ipynb #252e7c65
 @patch
 def _as_last_time(self:Chat, reply, asked, left_out, limit):
     "The draft without the turns that were left out last time, if it fits; so they cost nothing any more."
@@ -239,6 +245,7 @@ def _as_last_time(self:Chat, reply, asked, left_out, limit):
     reply.left_out,reply.sent = left_out,sent
     return list(sent)
 
+# %% ../nbs/40_chat.ipynb #0435344a
 def _whole(value):
     "The same value, with whole texts within lists and dicts."
     if isinstance(value, str): return whole_text(value)
@@ -269,6 +276,7 @@ def _begin(self:Chat, reply, params):
     itself.append(weakref.ref(deltas))
     return deltas
 
+# %% ../nbs/40_chat.ipynb #4170a19c
 def _asking(text, instead_of=None):
     "A reply to this prompt. Raises `MessageTypeError` or `MessageError` for what is none."
     if text is None:
@@ -293,11 +301,13 @@ def _settle(self:Chat, asking=None):
         raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
             "stream, then ask again.")
 
+# %% ../nbs/40_chat.ipynb #2f59a5bb
 @patch
 def _claim(self:Chat, asking):
     self._settle(asking)
     self._asking = asking,_cell()
 
+# %% ../nbs/40_chat.ipynb #b8c2a333
 def _cell():
     "The number of the cell that runs now; None outside of IPython."
     return getattr(shell(), "execution_count", None)
@@ -310,6 +320,7 @@ def _in_vain(self:Chat):
     if reply is None or reply is tip or tip is not self.messages.tip: return None
     return None if reply.has_answer else reply
 
+# %% ../nbs/40_chat.ipynb #fac937e4
 @patch(as_prop=True)
 def last(self:Chat) -> Reply|None:
     "The last reply: that of the last turn, or one that was begun after it and never came to an answer."
@@ -345,6 +356,7 @@ def stream(self:Chat,
     "Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if there is no answer."
     return _Pieces(_texts(self._begin(_asking(text), params)))
 
+# %% ../nbs/40_chat.ipynb #a497686e
 def _texts(deltas):
     with closing(deltas): yield from (delta.text for delta in deltas if delta.text)
 
@@ -377,6 +389,7 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
         warnings.warn(f"The answer could not be shown: {growing.failure!r}. It is in chat.last.", stacklevel=4)
     return reply
 
+# %% ../nbs/40_chat.ipynb #c2b533ae
 @patch
 def _read(self:Chat, deltas, reply, growing, button):
     "Shows the reply as it grows, until it grows no more, or until an interrupt comes."

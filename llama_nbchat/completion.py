@@ -49,6 +49,7 @@ def _model_name(llm):
     path = whole_text(str(getattr(llm, "model_path", ""))).replace("\\", "/")
     return path.rpartition("/")[2] or type(llm).__name__
 
+# %% ../nbs/12_completion.ipynb #5d665492
 def _parameters(method):
     "The names that `method` takes as sampling parameters; None if it takes any."
     try: parameters = inspect.signature(method).parameters.values()
@@ -81,6 +82,7 @@ def _deltas(self:CompletionModel, messages, params):
     finally:
         with suppress(Exception): chunks.close()
 
+# %% ../nbs/12_completion.ipynb #6e25cd63
 def _without_reasoning(messages):
     "What servers take: some refuse what they have sent themselves."
     return [{name: value for name, value in message.items() if name != "reasoning"} for message in messages]
@@ -108,6 +110,7 @@ def _text(content):
     if content is None or isinstance(content, str): return content or ""
     raise TypeError(f"a piece of the answer is not text but {type(content).__name__}")
 
+# %% ../nbs/12_completion.ipynb #142252c7
 def _text_of_part(part):
     return _text(part.get("text")) if isinstance(part, Mapping) else _text(part)
 

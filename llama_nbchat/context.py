@@ -65,10 +65,12 @@ def fit(
     if (alone := count(without(n))) >= limit: _refuse("The newest prompt alone takes", alone, limit)
     return without(n),n
 
+# %% ../nbs/31_context.ipynb #71ee03d2
 def _refuse(what, tokens, limit):
     raise ContextOverflowError(f"{what} {counted(tokens, 'token')}, {tokens - limit:,} more than the context window "
         f"holds ({limit:,}). Say it shorter, or load the model with a larger n_ctx.", prompt_tokens=tokens, n_ctx=limit)
 
+# %% ../nbs/31_context.ipynb #40bc1082
 def _decided(decide, messages, count, limit, room):
     try: decided = decide([dict(message) for message in messages], limit - room)
     except ChatError: raise   # a refusal, in words of its own

@@ -50,6 +50,7 @@ def turns(self:ChatMessages) -> list[Reply]:
     "The turns, from the first one to the tip."
     return list(self._path_to(self.tip))
 
+# %% ../nbs/03_conversation.ipynb #e7a83582
 @patch
 def _path_to(self:ChatMessages, turn):
     "The turns from the first one to this one."
@@ -61,6 +62,7 @@ def _path_to(self:ChatMessages, turn):
     self._path = path + new[::-1] if new else path
     return self._path
 
+# %% ../nbs/03_conversation.ipynb #d4888bdb
 def _noted(turns, turn):
     turns.append(turn)
     return turn.before
@@ -84,6 +86,7 @@ def append_system_message(self:ChatMessages,
     "Appends the system message; raises `MessageError` unless it is the first message."
     self._add(Message("system", content))
 
+# %% ../nbs/03_conversation.ipynb #33c30cc2
 @patch
 def append_user_message(self:ChatMessages,
     content:str|list  # What the person says: a text, or parts in OpenAI's form
@@ -91,6 +94,7 @@ def append_user_message(self:ChatMessages,
     "Appends what the user says."
     self._add(Message("user", content))
 
+# %% ../nbs/03_conversation.ipynb #016124f7
 @patch
 def append_assistant_message(self:ChatMessages,
     content:str|list  # What the model answered
@@ -107,10 +111,12 @@ def _add(self:ChatMessages, message):
         self.tip = Reply.of([*self.tip.messages, message], self.tip.before)
     else: self.tip = Reply.of([message], self.tip)
 
+# %% ../nbs/03_conversation.ipynb #ebea53b0
 def _is_open(turn):
     "Whether more messages may belong to a turn: it has no answer yet, or one that calls functions."
     return not turn.has_answer or bool(turn.calls)
 
+# %% ../nbs/03_conversation.ipynb #6ea0ca74
 @patch
 def _begin_with(self:ChatMessages, system):
     if self.system or self.tip is not None:
@@ -132,6 +138,7 @@ def append_turn(self:ChatMessages,
     turn.before = self.tip
     self.tip = turn
 
+# %% ../nbs/03_conversation.ipynb #da147fee
 @patch
 def cut(self:ChatMessages,
     at:int   # How many messages stay
@@ -153,11 +160,13 @@ def get_messages(self:ChatMessages
     "The messages as plain dicts, which can be changed without changing the conversation."
     return self._as_dicts(self.turns)
 
+# %% ../nbs/03_conversation.ipynb #80e91f8e
 @patch
 def _as_dicts(self:ChatMessages, turns):
     system = [self.system.as_dict()] if self.system else []
     return system + [message for turn in turns for message in turn.as_dicts()]
 
+# %% ../nbs/03_conversation.ipynb #d8354732
 @patch
 def _flat(self:ChatMessages, turns=None):
     "All messages of the turns in order; None: of all turns."
@@ -178,12 +187,15 @@ def before(self:ChatMessages,
 def __len__(self:ChatMessages) -> int:
     return int(self.system is not None) + sum(len(turn.messages) for turn in self.turns)
 
+# %% ../nbs/03_conversation.ipynb #ae50543f
 @patch
 def __getitem__(self:ChatMessages, index:int|slice) -> dict|list[dict]: return self.get_messages()[index]
 
+# %% ../nbs/03_conversation.ipynb #2ca5f1aa
 @patch
 def __iter__(self:ChatMessages): return iter(self.get_messages())
 
+# %% ../nbs/03_conversation.ipynb #c58cc445
 @patch
 def __eq__(self:ChatMessages, other) -> bool:
     return self._flat() == other._flat() if isinstance(other, ChatMessages) else NotImplemented
@@ -203,6 +215,7 @@ def from_messages(cls:ChatMessages,
         except (MessageError, MessageTypeError) as error: raise _naming(error, number, given) from None
     return new
 
+# %% ../nbs/03_conversation.ipynb #38f15f95
 def _naming(error, number, given):
     "The same error, which says where in the list the message stands."
     role = given.get("role") if isinstance(given, Mapping) else None
@@ -249,6 +262,7 @@ class Tree(list):
         said = " → ".join(repr(shorten(_text_of(part), 40)) for part in (turn.asked, turn.text) if part)
         return f"{mark} [{n}] {'  ' * self.depths[n]}{said or 'nothing yet'}"
 
+# %% ../nbs/03_conversation.ipynb #b7a731a7
 def _text_of(part): return printable(getattr(part, "text", part))
 
 # %% ../nbs/03_conversation.ipynb #e20e78a8
@@ -267,6 +281,7 @@ def tree(self:ChatMessages) -> Tree:
         waiting += [(other, depth + (len(after) > 1)) for other in reversed(after)]
     return Tree(turns, depths, self.tip)
 
+# %% ../nbs/03_conversation.ipynb #1ebb44c3
 def _all_turns(tips):
     "Each of the turns that lead to the tips, once; the earlier ones first."
     known = {}

@@ -35,6 +35,7 @@ def shell() -> Any:   # An IPython shell, or None
     ipython = sys.modules.get("IPython")
     return getattr(ipython, "get_ipython", lambda: None)()
 
+# %% ../nbs/33_display.ipynb #25195f7e
 def display(*things, **options) -> Any:   # What IPython gives: a handle, where one was asked for
     "The same as IPython's."
     from IPython.display import display as show
@@ -82,6 +83,7 @@ def __call__(self:GrowingText,
         if self._is_time(): self._show(self.screen.show, reply.text, "" if reply.text else reply.reasoning)
     elif delta.progress and not reply.text: self.wait(*delta.progress)
 
+# %% ../nbs/33_display.ipynb #1d17edf8
 @patch
 def wait(self:GrowingText,
     done:int=0,   # Tokens of the prompt that the model has read
@@ -90,6 +92,7 @@ def wait(self:GrowingText,
     "Shows how far the model is before its first piece."
     if self._is_time() or total and done == total: self._show(self.screen.wait, done, total)
 
+# %% ../nbs/33_display.ipynb #5071aedf
 @patch
 def close(self:GrowingText,
     reply:Reply,  # What has grown
@@ -99,11 +102,13 @@ def close(self:GrowingText,
     if note or self.shown_at > -math.inf or reply.has_begun:
         self._show(self.screen.close, reply.text, reply.reasoning, note, last=True)
 
+# %% ../nbs/33_display.ipynb #d29b9ca0
 @patch
 def _is_time(self:GrowingText):
     interval = self.screen.interval
     return interval < math.inf and self.clock() - self.shown_at >= interval
 
+# %% ../nbs/33_display.ipynb #822b075f
 @patch
 def _show(self:GrowingText, show, *what, last=False):
     if self.failure and not last: return
@@ -124,6 +129,7 @@ def with_font_size(
     fences = _FENCE.findall(text)
     return _sized(f"{text}\n{fences[-1]}" if len(fences) % 2 else text, font_size)
 
+# %% ../nbs/33_display.ipynb #ae65850d
 def _sized(text, font_size):
     gap = "\n\n" if "\n" in text or _BLOCK.match(text) else ""
     return f"<span style='font-size: {font_size}px;'>{gap}{text}{gap}</span>"
@@ -185,6 +191,7 @@ _AT_FIRST,_OF_THE_TIME = 0.05,0.04   # Seconds that the updates may take, and th
 @lru_cache(maxsize=16)
 def _shown(source, font_size, images): return _sized(safe_markdown(source, images), font_size)
 
+# %% ../nbs/33_display.ipynb #71148723
 class NotebookScreen:
     "The outputs of a notebook cell for one text."
     def __init__(self,
@@ -219,6 +226,7 @@ def show(self:NotebookScreen,
     elif room > _ENVELOPE: self._put(0, {"text/markdown": _thinking(reasoning)})
     self.spent += time.thread_time() - start
 
+# %% ../nbs/33_display.ipynb #77ffdfa2
 @patch
 def _show_text(self:NotebookScreen, text, room):
     "Shows the text in the best layout that `room` bytes allow."
@@ -231,6 +239,7 @@ def _show_text(self:NotebookScreen, text, room):
     self.light += cost
     self._lay_out(cut, text)
 
+# %% ../nbs/33_display.ipynb #6d9e4ab2
 @patch
 def _lay_out(self:NotebookScreen, layout, text):
     "Sends the outputs that are not what they were."
@@ -238,8 +247,10 @@ def _lay_out(self:NotebookScreen, layout, text):
     for n,source in enumerate(self.sources):
         if before[n:n+1] != [source]: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
 
+# %% ../nbs/33_display.ipynb #98ee5418
 def _bytes(text): return len(text.encode("utf-8", "replace"))
 
+# %% ../nbs/33_display.ipynb #04de1c66
 @patch
 def _cost(self:NotebookScreen, layout, text, size=None):
     "How many bytes it costs to show the text in this layout; `size` tells how many a source takes."
@@ -263,15 +274,19 @@ def close(self:NotebookScreen,
 # %% ../nbs/33_display.ipynb #efcf3abf
 def _quiet(html): return f"<div style='opacity: 0.6; font-size: 0.8em'>{html}</div>"
 
+# %% ../nbs/33_display.ipynb #94d1086d
 def _small(text): return _quiet(safe_text(text)) if text else ""
 
+# %% ../nbs/33_display.ipynb #7813d2c5
 def _thinking(reasoning): return _small("Thinking … " + " ".join(reasoning[-200:].split()[1:]))
 
+# %% ../nbs/33_display.ipynb #9809b07b
 def _folded(reasoning):
     if not reasoning.strip(): return ""
     return ("<details style='opacity: 0.8'><summary>Reasoning</summary>\n\n" + safe_markdown(reasoning.strip())
         + "\n\n</details>")
 
+# %% ../nbs/33_display.ipynb #5770886e
 @patch
 def wait(self:NotebookScreen,
     done:int=0,   # Tokens of the prompt that the model has read
@@ -350,6 +365,7 @@ def _bubble(message, images):
         f"border-radius: 0.8em; padding: 0.3em 0.9em {below}em; margin-bottom: 0.5em; overflow-x: auto' "
         f"title='{role}'>{html}</div>")
 
+# %% ../nbs/33_display.ipynb #2f383c4d
 def conversation(
     messages:ChatMessages,   # The conversation
     images:bool=False        # Show images from other hosts, or only links to them?
@@ -360,5 +376,6 @@ def conversation(
     if before: before = f"<details><summary>{len(bubbles) - last} earlier messages</summary>{before}</details>"
     return f"<div style='max-width: 60em'>{before}{''.join(bubbles[-last:])}</div>"
 
+# %% ../nbs/33_display.ipynb #9aafbfdc
 @patch
 def _repr_html_(self:ChatMessages): return conversation(self)

@@ -57,9 +57,11 @@ def made_printable(
 class ModelNotFoundError(ChatError, FileNotFoundError):
     "There is no model file at `path`."
 
+# %% ../nbs/00_errors.ipynb #b66b262b
 class ModelFileError(ChatError, ValueError):
     "The file at `path` is there, but it is not a model that can be loaded."
 
+# %% ../nbs/00_errors.ipynb #c29280b9
 class ModelTypeError(ChatError, TypeError):
     "What was given is not a model."
 
@@ -67,9 +69,11 @@ class ModelTypeError(ChatError, TypeError):
 class MessageTypeError(ChatError, TypeError):
     "A message whose content is not a `str`."
 
+# %% ../nbs/00_errors.ipynb #e1b4dd96
 class MessageError(ChatError, ValueError):
     "A message that does not fit into the conversation, such as a second system message, or an empty prompt."
 
+# %% ../nbs/00_errors.ipynb #8df71be4
 class ParameterError(ChatError, TypeError):
     "A parameter called `name` that the model does not have; `nearest` is the known one most like it, or None."
 
@@ -77,9 +81,11 @@ class ParameterError(ChatError, TypeError):
 class ContextOverflowError(ChatError, ValueError):
     "A conversation of `prompt_tokens` tokens does not fit into the context window of `n_ctx` tokens."
 
+# %% ../nbs/00_errors.ipynb #0d352991
 class GenerationError(ChatError, RuntimeError):
     "The model failed while it was answering; its own exception is the `__cause__`."
 
+# %% ../nbs/00_errors.ipynb #2aa7b7a4
 class StateError(ChatError, ValueError):
     "The file at `path` holds no state that this model could go on from."
 
@@ -203,6 +209,8 @@ def _refusal(name):
     def refuse(self, *_):
         raise UseError(f"{_OPERATIONS[name]} does not work on a {self._called}: {_instead_of(self, name)}", name=name)
     return refuse
+
+# %% ../nbs/00_errors.ipynb #a2eb7ab2
 def _shallow_copy(thing):
     "A new object with the same attributes."
     new = object.__new__(type(thing))

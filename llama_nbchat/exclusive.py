@@ -61,12 +61,14 @@ def _stay():
     _staying.add(threading.get_ident())
     while True: time.sleep(60)
 
+# %% ../nbs/06_exclusive.ipynb #75491359
 def _working():
     "The turns in which another thread is at work."
     here = threading.get_ident()
     return [turn for turn in list(_turns) if turn.running() and turn.thread.is_alive()
         and turn.thread.ident not in _staying | {here}]
 
+# %% ../nbs/06_exclusive.ipynb #7e1ebf52
 def _end():
     "Runs when the program ends: lets each step of llama.cpp come to its end, and no other one begin."
     _ending.append(True)
@@ -113,6 +115,7 @@ def _lose_threads():
     "Runs in the child of each fork."
     if "llama_cpp" in sys.modules: _threads_lost.append(os.getpid())
 
+# %% ../nbs/06_exclusive.ipynb #97e3a700
 if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_lose_threads)
 
 def _use_one_thread(model):
@@ -158,6 +161,7 @@ def _wait(turn, life, model):
             _say_who_is_waited_for(other.thread)
         time.sleep(0.02)
 
+# %% ../nbs/06_exclusive.ipynb #a3574265
 def _say_who_is_waited_for(thread):
     text = (f"This model is still writing another answer, in thread {thread.name!r}. This prompt waits until that one "
         "is read to its end or its stream is closed; to stop waiting, interrupt it.")
@@ -176,6 +180,7 @@ def in_turn(
     turn.answer = weakref.ref(answer)
     return answer
 
+# %% ../nbs/06_exclusive.ipynb #a049abe5
 def _in_turn(model, deltas, turn):
     turn.thread,turn.process,life = threading.current_thread(),os.getpid(),life_of(model)
     try:

@@ -34,6 +34,7 @@ def undo(self:Chat,
             f"{counted(len(turns), 'turn')}.")
     self._go(turns[-n].before)
 
+# %% ../nbs/41_history.ipynb #fe537eaa
 @patch
 def clear(self:Chat):
     "Takes back everything but the system message."
@@ -46,6 +47,7 @@ def _asked_turns(self:Chat):
     "The turns that begin with a prompt."
     return [turn for turn in self.messages.turns if turn.asked]
 
+# %% ../nbs/41_history.ipynb #8801fa20
 @patch
 def _go(self:Chat, turn):
     self.messages.go(turn)
@@ -60,6 +62,7 @@ def retry(self:Chat,
     prompt,old = self._asked_last()
     return self._show(prompt, params, instead_of=old)
 
+# %% ../nbs/41_history.ipynb #9e5e1f86
 @patch
 def edit(self:Chat,
     text:str|list=None,  # What to ask instead
@@ -83,6 +86,7 @@ def tree(self:Chat) -> Tree:
     "All turns that were ever part of the conversation; a turn is found in it by its number, as `chat.tree()[2]`."
     return self.messages.tree()
 
+# %% ../nbs/41_history.ipynb #ea187e07
 @patch
 def go(self:Chat,
     turn:Reply   # Which one: such as `chat.tree()[2]`, or a reply that was kept

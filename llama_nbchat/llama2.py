@@ -45,11 +45,13 @@ def _get_llama2_response(self:Llama2ChatVersion2) -> str:  # The text of the ans
     self.model_response = self._llm.create_chat_completion(alternating(self._chat_messages))
     return self.model_response["choices"][0]["message"]["content"]
 
+# %% ../nbs/59_llama2.ipynb #3d8a66e3
 @patch
 def _get_llama2_response_stream(self:Llama2ChatVersion2) -> Iterator[dict]:  # Chunks, as llama-cpp-python makes them
     "Asks the model for a stream of chunks that answer the messages so far."
     return self._llm.create_chat_completion(alternating(self._chat_messages), stream=True)
 
+# %% ../nbs/59_llama2.ipynb #e05d88d8
 @patch
 def _format_markdown_with_style(self:Llama2ChatVersion2,
     text:str,         # Markdown
@@ -66,6 +68,7 @@ def prompt_llama2(self:Llama2ChatVersion2,
     "Sends a prompt and shows the answer when it is complete."
     return self._answered(self._chat.prompt(user_prompt))
 
+# %% ../nbs/59_llama2.ipynb #272dd530
 @patch
 def prompt_llama2_stream(self:Llama2ChatVersion2,
     user_prompt:str  # The prompt
@@ -73,6 +76,7 @@ def prompt_llama2_stream(self:Llama2ChatVersion2,
     "Sends a prompt and shows the answer while it is written."
     return self._answered(self._chat.prompt_stream(user_prompt))
 
+# %% ../nbs/59_llama2.ipynb #cc091877
 @patch
 def _answered(self:Llama2ChatVersion2, reply):
     message = {"role": "assistant", "content": reply.text}

@@ -42,6 +42,7 @@ def _unquoted(text):
     "The text without the quotes around it, if there are any."
     return text[1:-1] if text and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
+# %% ../nbs/50_magics.ipynb #2e3565e6
 def _param(text):
     "Name and value of a parameter: a Python value, or the text itself."
     name,equals,value = _unquoted(text).partition("=")
@@ -49,6 +50,7 @@ def _param(text):
     try: return name.strip(),ast.literal_eval(value.strip())
     except (ValueError, SyntaxError): return name.strip(),value
 
+# %% ../nbs/50_magics.ipynb #86af15cd
 class _Conversations(Magics):
     "Conversations and models by name."
     def __init__(self, shell):
@@ -126,6 +128,7 @@ class ChatMagics(_Conversations):
         if args.output: self.shell.user_ns[args.output] = talk
         else: display(talk)
 
+# %% ../nbs/50_magics.ipynb #0c0a2d90
 def load_ipython_extension(ipython):
     "What `%load_ext llama_nbchat` calls. Loading it again keeps the conversations."
     if "chat" not in ipython.magics_manager.magics["cell"]: ipython.register_magics(ChatMagics)

@@ -155,6 +155,7 @@ _PAIRS = {"paragraph", "heading", "blockquote", "bullet_list", "ordered_list", "
 class _TooMuch(Exception):
     "The HTML of a text is much longer than the text."
 
+# %% ../nbs/04_markdown.ipynb #944c2c4f
 def _html(tokens, images=False, room=10**9):
     "HTML for some tokens; raises `_TooMuch` if it is longer than `room`."
     pieces = []
@@ -201,11 +202,13 @@ def _text(token, *_):
 # %% ../nbs/04_markdown.ipynb #d482dfbe
 def _attribute(name, value): return f' {name}="{_encoded(" ".join(value.split()))}"' if value else ""
 
+# %% ../nbs/04_markdown.ipynb #c4243be6
 def _link(token, images, empty):
     "The beginning of a link."
     url = token.attrs["href"]
     return f"<a{_attribute('href', url)}{_attribute('title', token.attrs.get('title'))}>" + safe_text(url) * empty
 
+# %% ../nbs/04_markdown.ipynb #a1de1fe2
 def _image(token, images, empty):
     "An image, or a link to it."
     url,title = token.attrs["src"],token.attrs.get("title")
@@ -304,6 +307,7 @@ def _lexer(language):
     from pygments.lexers import get_lexer_by_name
     return get_lexer_by_name(language)
 
+# %% ../nbs/04_markdown.ipynb #3a5b6fcd
 def _coloured(code, language):
     "HTML for code, with colours if the language is known."
     plain = _encoded(code)
@@ -376,6 +380,7 @@ def _shown(text, images, keep):
         room -= len(blocks[-1])
     return blocks
 
+# %% ../nbs/04_markdown.ipynb #fe7655d8
 def _block(block, source, env, images, room):
     "HTML for a block, of which only the outline has been parsed so far."
     if max(token.level for token in block) >= _DEEPEST - 1: return _as_it_stands(source)

@@ -64,6 +64,7 @@ def _text_of(content):
     if isinstance(content, (list, tuple)): return 'write one text, as "\\n".join(...) makes of several'
     return "convert it first, for instance with str(...)"
 
+# %% ../nbs/01_messages.ipynb #542d80f1
 def _are_messages(content):
     return isinstance(content, (list, tuple)) and any(isinstance(m, Mapping) and "role" in m for m in content)
 
@@ -81,10 +82,12 @@ def checked_content(
     if all(part["type"] == "text" for part in parts): return "\n".join(part["text"] for part in parts)
     return parts
 
+# %% ../nbs/01_messages.ipynb #afc168ac
 def _is_part(part):
     if not isinstance(part, Mapping) or not isinstance(part.get("type"), str): return False
     return isinstance(part.get("text"), str) if part["type"] == "text" else len(part) > 1
 
+# %% ../nbs/01_messages.ipynb #aafe1008
 def _whole(value):
     "The same value, with whole texts within lists and dicts."
     if isinstance(value, str): return whole_text(value)
@@ -159,6 +162,7 @@ def _content(given, message):
     images = [{"type": "image_url", "image_url": {"url": _address(image)}} for image in given["images"]]
     return [{"type": "text", "text": content}, *images]
 
+# %% ../nbs/01_messages.ipynb #cf3b2d33
 def _address(image):
     "Of an image that is given as Ollama gives it: its bytes in base64."
     return image if not isinstance(image, str) or ":" in image[:12] else f"data:image;base64,{image}"
@@ -174,6 +178,7 @@ def _calls(calls, message):
     if not isinstance(calls, (list, tuple)): calls = [calls]
     return tuple(_call(call, message) for call in calls)
 
+# %% ../nbs/01_messages.ipynb #9f7c8da2
 def _call(call, message):
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
@@ -200,18 +205,22 @@ def alternating(
         else: turns.append(message)
     return turns
 
+# %% ../nbs/01_messages.ipynb #e751de23
 def _is_call(message): return message["role"] == "tool" or bool(message.get("tool_calls"))
 
+# %% ../nbs/01_messages.ipynb #473a451e
 def _is_empty(message):
     content = message["content"]
     if isinstance(content, str) and content and not content.isspace(): return False   # nearly always
     return not _is_call(message) and not _parts(content)
 
+# %% ../nbs/01_messages.ipynb #4a7be3f3
 def _parts(content):
     "The parts of a content that say something."
     if isinstance(content, str): return [{"type": "text", "text": content}] if content.strip() else []
     return [part for part in content if part["type"] != "text" or part["text"].strip()]
 
+# %% ../nbs/01_messages.ipynb #4924e327
 def _joined(first, second):
     "What one side said twice in a row, as one message."
     parts = _parts(first["content"]) + _parts(second["content"])

@@ -60,6 +60,7 @@ def is_model(
     "Whether this is a model: an object, and no class, with a method `stream`."
     return not isinstance(source, type) and callable(getattr(source, "stream", None))
 
+# %% ../nbs/11_model.ipynb #3bb51aa2
 def trait(
     model,      # A model
     name:str    # Of a member of `ChatModel`
@@ -70,6 +71,7 @@ def trait(
     default = vars(ChatModel)[name]
     return default.__get__(model, type(model)) if hasattr(default, "__get__") else default
 
+# %% ../nbs/11_model.ipynb #c9c7350a
 def can(
     model,      # A model
     what:str    # Such as "resume"
@@ -77,6 +79,7 @@ def can(
     "Whether a model says that it can do something. (`resumes` was the name of the first of these things.)"
     return what in trait(model, "can") or what == "resume" and bool(getattr(model, "resumes", False))
 
+# %% ../nbs/11_model.ipynb #f80a978b
 def window(
     model   # A model
 ) -> int|None:

@@ -27,6 +27,7 @@ def is_full(
     usage,limit = reply.usage,window(model)
     return bool(limit) and (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) >= limit
 
+# %% ../nbs/34_notes.ipynb #9ebe3dbf
 def token_limit(
     params:dict   # Sampling parameters
 ) -> int|None:
@@ -67,7 +68,7 @@ def _ways_on(chat, reply, params, answered):
     if can(chat.model, "resume"): yield "chat.resume() goes on"
     elif most and cut and not answered: yield f"chat.retry(max_tokens={4 * most}) asks again"
 
-
+# %% ../nbs/34_notes.ipynb #6cc43bf5
 def _can_leave_out(chat, reply):
     "Whether there are turns before the prompt that could be left out to make room."
     sent = [*chat.messages.before(reply), {"role": "user"}] if reply.sent is None else reply.sent

@@ -26,6 +26,7 @@ OPTIONS = frozenset(("system_message", "font_size", "overflow", "footer", "image
 # %% ../nbs/32_places.ipynb #7526165c
 def _is_path(source): return isinstance(source, (str, os.PathLike))
 
+# %% ../nbs/32_places.ipynb #902a6122
 def _typed(source): return repr(os.fspath(source)) if _is_path(source) else "model"
 
 # %% ../nbs/32_places.ipynb #dd9d474a

@@ -76,6 +76,7 @@ def feed(self:Apart,
         answer,thoughts = answer + said,thoughts + thought
     return answer,thoughts
 
+# %% ../nbs/10_reasoning.ipynb #9bf32dc6
 @patch
 def _is_plain(self:Apart, piece):
     "Whether the answer just grows by this piece."
@@ -90,6 +91,7 @@ def _at_the_start(self:Apart):
     self.state = "answer"
     return "","",False
 
+# %% ../nbs/10_reasoning.ipynb #bcde730e
 @patch
 def _open(self:Apart, mark, text):
     "Reasoning begins with this mark, or a head."
@@ -105,6 +107,7 @@ def _in_reasoning(self:Apart):
     if mark: self._end_part(mark)
     return ("", thought, False) if thought or mark else None
 
+# %% ../nbs/10_reasoning.ipynb #f1e134ec
 @patch
 def _until(self:Apart, marks):
     "The text before the first of the marks, and the mark; without one, the text that can't be the beginning of one."
@@ -116,11 +119,13 @@ def _until(self:Apart, marks):
     begun = max((n for mark in marks for n in range(1, len(mark)) if self.held.endswith(mark[:n])), default=0)
     return self._give(len(self.held) - begun),""
 
+# %% ../nbs/10_reasoning.ipynb #27c250ff
 @patch
 def _give(self:Apart, n):
     given,self.held = self.held[:n],self.held[n:]
     return given
 
+# %% ../nbs/10_reasoning.ipynb #447a6d15
 @patch
 def _end_part(self:Apart, mark):
     self.state = "start"
@@ -150,17 +155,20 @@ def _in_the_answer(self:Apart):
     else: return self._rethink(text)
     return text,"",False
 
+# %% ../nbs/10_reasoning.ipynb #4cdfb66a
 @patch
 def _looked_for(self:Apart):
     if self.channels: return _PART_ENDS
     return self.anywhere if self.settled else self.stray
 
+# %% ../nbs/10_reasoning.ipynb #c626513f
 @patch
 def _settle(self:Apart):
     "From now on, a closing mark is text: an opening one has been seen."
     self.settled = True
     return False
 
+# %% ../nbs/10_reasoning.ipynb #43820a06
 @patch
 def _rethink(self:Apart, text):
     "A mark closes what the template has opened."
@@ -190,6 +198,7 @@ def delta(self:Apart,
     return Delta(answer, delta.finish_reason, delta.usage, delta.progress, delta.reasoning + thoughts, delta.tool_calls,
         self.rethought)
 
+# %% ../nbs/10_reasoning.ipynb #781c5cfd
 @patch
 def rest(self:Apart) -> Delta:
     "What was held back, when nothing more will come."

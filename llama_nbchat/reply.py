@@ -86,6 +86,7 @@ class Delta:
         if not isinstance(self.usage, Usage): object.__setattr__(self, "usage", None)
         if self.progress is not None: object.__setattr__(self, "progress", _progress(self.progress))
 
+# %% ../nbs/02_reply.ipynb #c3fbf53f
 def _progress(value):
     "How many tokens of how many; None for what can't be that."
     pair = tuple(map(figure, value)) if isinstance(value, (tuple, list)) else ()
@@ -135,6 +136,7 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         ended = "interrupted" if self.interrupted else self.finish_reason
         return f"<Reply: {counted(len(self.text), 'character')}, {ended}>"
 
+# %% ../nbs/02_reply.ipynb #74e4e4f5
 class _AsTheyCome:
     "Takes nothing apart."
     def delta(self, delta): return delta
@@ -146,16 +148,19 @@ def prompt(self:Reply) -> str|list|None:
     "What was asked."
     return self.asked and self.asked.content
 
+# %% ../nbs/02_reply.ipynb #b8afd561
 @patch(as_prop=True)
 def text(self:Reply) -> str:
     "The answer, or what there is of it."
     return _joined(self._pieces)
 
+# %% ../nbs/02_reply.ipynb #980175b6
 @patch(as_prop=True)
 def reasoning(self:Reply) -> str:
     "What the model said to itself before it answered."
     return _joined(self._thoughts).strip()
 
+# %% ../nbs/02_reply.ipynb #d5773a14
 def _joined(pieces):
     "The text of the pieces, which are one afterwards."
     if len(pieces) > 1: pieces[:] = ["".join(pieces)]
@@ -167,16 +172,19 @@ def written(self:Reply) -> str:
     "What the model wrote, letter by letter: the answer, and the reasoning with the marks around it."
     return "".join(delta.text for delta in self._log)
 
+# %% ../nbs/02_reply.ipynb #25972dbd
 @patch(as_prop=True)
 def has_begun(self:Reply) -> bool:
     "Whether the model has written anything, be it to itself."
     return any(map(_says, self._log))
 
+# %% ../nbs/02_reply.ipynb #3e90a406
 @patch(as_prop=True)
 def has_answer(self:Reply) -> bool:
     "Whether the model has said a word, or called a function."
     return bool(self._calls) or any(not piece.isspace() for piece in self._pieces)
 
+# %% ../nbs/02_reply.ipynb #fb9ccf52
 def _says(delta): return bool(delta.text or delta.reasoning or delta.tool_calls)
 
 # %% ../nbs/02_reply.ipynb #1d53db3b
@@ -190,8 +198,10 @@ def _usage(reply) -> Usage:
     "What the answer has cost; one that was continued has cost what its parts have cost together."
     return _sum(reply._earlier, reply._usage)
 
+# %% ../nbs/02_reply.ipynb #5836852f
 def _set_usage(reply, usage): reply._usage,reply._earlier = usage,Usage()
 
+# %% ../nbs/02_reply.ipynb #7cd591eb
 Reply.usage = property(_usage, _set_usage)
 
 def _sum(earlier, usage):
@@ -243,6 +253,7 @@ def grow(self:Reply,
     if self._first is None and _says(delta): self._first = self._total
     return self._add(self._apart.delta(delta))
 
+# %% ../nbs/02_reply.ipynb #6f1dd180
 @patch
 def _add(self:Reply, delta):
     if delta.rethought: self._pieces,self._thoughts = [],[*self._thoughts, *self._pieces]
@@ -263,6 +274,7 @@ def begin(self:Reply,
     self.interrupted,self.finish_reason,self.error,self.ended = True,None,None,False
     self._read_again()
 
+# %% ../nbs/02_reply.ipynb #109e1dac
 @patch
 def _read_again(self:Reply):
     "Takes apart anew what was noted; it may have ended within a mark or a character, or in the middle of a piece."
@@ -277,6 +289,7 @@ def complete(self:Reply
     self.interrupted = False
     return self._add(self._apart.rest())
 
+# %% ../nbs/02_reply.ipynb #87283390
 @patch
 def end(self:Reply):
     "Nothing more will come for now. It ends once; a second time changes nothing."
@@ -289,11 +302,13 @@ def end(self:Reply):
     self._settled = self._dicts = None
     self._log,self.ended = _shortened(self._log),True
 
+# %% ../nbs/02_reply.ipynb #0c329590
 def _shortened(log):
     "What a model has written, without a delta for each token."
     runs = groupby(filter(_says, log), key=lambda delta: (bool(delta.reasoning), bool(delta.tool_calls)))
     return [_run(list(run)) for _, run in runs]
 
+# %% ../nbs/02_reply.ipynb #002739e5
 def _run(deltas):
     return Delta("".join(delta.text for delta in deltas), reasoning="".join(delta.reasoning for delta in deltas),
         tool_calls=tuple(call for delta in deltas for call in delta.tool_calls))

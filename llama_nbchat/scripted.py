@@ -48,6 +48,7 @@ def _chunk(delta, finish_reason=None):
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return {"object": "chat.completion.chunk", "choices": [choice]}
 
+# %% ../nbs/13_scripted.ipynb #bd198666
 def _joined(chunks):
     text,reason,usage = "",None,{}
     for chunk in chunks:

@@ -54,11 +54,13 @@ def common(a, b):
     n = min(len(a), len(b))
     return n if a[:n] == b[:n] else next(i for i in range(n) if a[i] != b[i])
 
+# %% ../../nbs/24_cache.ipynb #df35e6b0
 def useful(held, wanted, trimmable):
     "How many of the tokens that a cache holds can be kept for the wanted ones."
     n = common(held, wanted)
     return n if trimmable or n == len(held) else 0
 
+# %% ../../nbs/24_cache.ipynb #f2675ac4
 class States:
     "KV caches that were put aside."
     def __init__(self, budget): self.budget,self.kept = budget,[]   # the least recently used first

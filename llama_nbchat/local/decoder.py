@@ -63,6 +63,7 @@ def tokenize(self:Decoder,
     before,both = plain("\n"),plain("\n" + text)
     return both[len(before):] if both[:len(before)] == before else plain(text)
 
+# %% ../../nbs/23_decoder.ipynb #e6281461
 @patch
 def piece(self:Decoder,
     token:int   # A token's number
@@ -72,6 +73,7 @@ def piece(self:Decoder,
     while (size := self._piece_into_buffer(token)) < 0: self._buffer = ctypes.create_string_buffer(-size)
     return self._pieces.setdefault(token, self._buffer.raw[:size])
 
+# %% ../../nbs/23_decoder.ipynb #ca455799
 @patch
 def _piece_into_buffer(self:Decoder, token):
     return self.lib.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
@@ -83,6 +85,7 @@ def ends(self:Decoder, token) -> bool:
     if token in self.ending: return True
     return self.lib.llama_vocab_is_eog(self.vocabulary, token) and token != self.made_up
 
+# %% ../../nbs/23_decoder.ipynb #da3d1aa3
 @patch
 def learn_ends(self:Decoder,
     end:str         # What the template writes after an answer
@@ -95,11 +98,13 @@ def learn_ends(self:Decoder,
     self.ending = frozenset(tokens) if single else frozenset()
     return [end] if end and not single else []
 
+# %% ../../nbs/23_decoder.ipynb #7d1532d0
 @patch
 def _is(self:Decoder, token, *kinds):
     found = self.lib.llama_vocab_get_attr(self.vocabulary, token)
     return any(found & getattr(self.lib, f"LLAMA_TOKEN_ATTR_{kind}") for kind in kinds)
 
+# %% ../../nbs/23_decoder.ipynb #c4ef9a46
 @patch
 def control_names(self:Decoder,
     written:str|None=None  # What a template may write; None: that of the model's file
@@ -139,6 +144,7 @@ def evaluate(self:Decoder,
         f"{status[0]}): "
         "load the model again, with a smaller n_ctx or n_batch if memory is short.", pieces=len(self.tokens))
 
+# %% ../../nbs/23_decoder.ipynb #375ded39
 @patch
 def trim(self:Decoder,
     n:int   # How many tokens are to stay
@@ -159,11 +165,13 @@ def _caught(raised):
         except GeneratorExit: return
         except BaseException as error: raised.append(error)
 
+# %% ../../nbs/23_decoder.ipynb #56f4a33d
 @cache
 def _silence(lib):
     "A log callback that does nothing. It is no Python function, so that no handler runs in it, and is never freed."
     return lib.llama_log_callback("".format)
 
+# %% ../../nbs/23_decoder.ipynb #df4358d3
 _heard = []   # the log callback in whose place the silence is, and its data
 
 def _usual_log(lib):
@@ -174,11 +182,13 @@ def _usual_log(lib):
     if not silent: _heard[:] = [(log, data)]
     return _heard[0]
 
+# %% ../../nbs/23_decoder.ipynb #6a1a6f80
 @patch
 def let_go(self:Decoder):
     "Makes llama.cpp ask nobody any more whether to give up."
     self.lib.llama_set_abort_callback(self.context, self.lib.ggml_abort_callback(), None)
 
+# %% ../../nbs/23_decoder.ipynb #51e8ac3b
 @patch
 def evaluate_watched(self:Decoder, tokens):
     "Like `evaluate`; an exception raised by a signal handler, such as `KeyboardInterrupt`, ends it on the way."
@@ -217,12 +227,14 @@ def size(self:Decoder) -> int:
     "How many bytes `save` would give."
     return self.lib.llama_state_seq_get_size(self.context, 0)
 
+# %% ../../nbs/23_decoder.ipynb #919ae8af
 @patch
 def save(self:Decoder) -> bytes:
     "The KV cache, of this model and these settings."
     data = (ctypes.c_uint8 * self.size())()
     return ctypes.string_at(data, self.lib.llama_state_seq_get_data(self.context, data, len(data), 0))
 
+# %% ../../nbs/23_decoder.ipynb #120a684f
 @patch
 def restore(self:Decoder,
     tokens:list[int],  # What it holds
@@ -236,12 +248,14 @@ def restore(self:Decoder,
     else: self._wipe()
     return bool(self.tokens)
 
+# %% ../../nbs/23_decoder.ipynb #a677645b
 @patch
 def _holds_positions(self:Decoder, n):
     "Whether the cache goes from the first of `n` tokens to the last, as far as llama.cpp knows."
     first,last = (ask(self.memory, 0) for ask in (self.lib.llama_memory_seq_pos_min, self.lib.llama_memory_seq_pos_max))
     return last == n - 1 and (first == 0 or not self.trimmable)
 
+# %% ../../nbs/23_decoder.ipynb #04185274
 @patch
 def _wipe(self:Decoder):
     "Empties the cache, and also overwrites what was in it."
@@ -295,6 +309,7 @@ def sampler(self:Decoder,
         return choose_plainly()
     return choose_processed if processors else choose_plainly
 
+# %% ../../nbs/23_decoder.ipynb #38c4333c
 @patch
 def _check_grammar(self:Decoder, grammar):
     if grammar is None: return
@@ -326,6 +341,7 @@ def tokenize_marked(self:Decoder, text, marked, begins=True) -> list[int]:
         elif part: tokens += self.tokenize(part.replace(MARK, ""), True, begins=first)
     return tokens
 
+# %% ../../nbs/23_decoder.ipynb #ec6fa010
 @patch
 def _as_text(self:Decoder, name, begins):
     "The tokens of a name, none of which is the token of this name."

@@ -89,6 +89,7 @@ def _tokens(self:Engine, text, add_bos):
     if begins and add_bos: tokens = [named_token(self.llm, "bos")]
     return tokens + self.decoder.tokenize_marked(text[characters:], self.marked, begins)
 
+# %% ../../nbs/26_engine.ipynb #cdb4b5f7
 @patch
 def _show_reasoning(self:Engine):
     "Gives the marks of reasoning a text, where they are control tokens."
@@ -97,6 +98,7 @@ def _show_reasoning(self:Engine):
     for name in (*channels, *self.marks, *self.marks.values()):
         if len(token(name)) == 1: self.decoder._pieces[token(name)[0]] = name.encode()
 
+# %% ../../nbs/26_engine.ipynb #ed8b52d3
 @patch
 def count(self:Engine,
     messages:list[dict]  # The conversation
@@ -104,6 +106,7 @@ def count(self:Engine,
     "How many tokens of the context window the conversation takes."
     return beside(self.llm, lambda: self._count(messages))
 
+# %% ../../nbs/26_engine.ipynb #8148929f
 @patch
 def _count(self:Engine, messages):
     try: prompt = self.template.prompt(messages, {})
@@ -123,6 +126,7 @@ def _recall(self:Engine, tokens):
     if elsewhere > here: here = elsewhere if decoder.restore(*saved) else 0
     decoder.trim(here)
 
+# %% ../../nbs/26_engine.ipynb #86f3233f
 @patch
 def _put_aside(self:Engine):
     decoder = self.decoder
@@ -174,6 +178,7 @@ def stream(self:Engine,
     "The answer, piece by piece; before it, how far the prompt is evaluated. Raises `ContextOverflowError`."
     return in_turn(self.llm, self._deltas(messages, params))
 
+# %% ../../nbs/26_engine.ipynb #5fdd555b
 @patch
 def _deltas(self:Engine, messages, params):
     check_parameters(params, self.parameters, self.name)
@@ -191,6 +196,7 @@ def _deltas(self:Engine, messages, params):
         self._remember(prompt, writer)
         if prompt.held < len(prompt.tokens) and not prompt.begun: self._remember(prompt.as_shared(), writer)
 
+# %% ../../nbs/26_engine.ipynb #7748150f
 @patch
 def _remember(self:Engine, prompt, writer):
     def marked(text): return mark(prompt.begun.replace(MARK, "") + text, self.in_texts)
@@ -213,6 +219,7 @@ class _Asked(Prompt):
         "The part of it that the next turn shares."
         return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held])
 
+# %% ../../nbs/26_engine.ipynb #cf3e17c4
 @patch
 def _prepare(self:Engine, messages, params):
     "The conversation as the engine answers it; `settings` are those of the samplers."
@@ -233,6 +240,7 @@ def _prepare(self:Engine, messages, params):
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
         seed=seed, stops=stops + self.ends)
 
+# %% ../../nbs/26_engine.ipynb #e3333799
 @patch
 def _held(self:Engine, prompt, tokens):
     "How many tokens the next turn's prompt has in common with this one."
@@ -240,6 +248,7 @@ def _held(self:Engine, prompt, tokens):
     known = self._tokens(prompt.text[:prompt.shared], prompt.add_bos)
     return len(known) if known == tokens[:len(known)] else len(tokens)
 
+# %% ../../nbs/26_engine.ipynb #81cd2c42
 @patch
 def _sampling(self:Engine, settings):
     "The settings by the names that the samplers have; a bias becomes a processor, as in llama-cpp-python."
@@ -279,10 +288,13 @@ def _is_format(value):
 # %% ../../nbs/26_engine.ipynb #4332bee4
 def _is_stop(value): return isinstance(value, (list, tuple, set)) and all(isinstance(text, str) for text in value)
 
+# %% ../../nbs/26_engine.ipynb #95ce237c
 def _are_dicts(value): return isinstance(value, (list, tuple)) and all(isinstance(item, Mapping) for item in value)
 
+# %% ../../nbs/26_engine.ipynb #00abc837
 def _is_choice(value): return isinstance(value, (str, Mapping))
 
+# %% ../../nbs/26_engine.ipynb #afb80140
 def _are_functions(value): return isinstance(value, (list, tuple)) and all(map(callable, value))
 
 _CHECKS = {"stop": (_is_stop, "a str or a list of str"),

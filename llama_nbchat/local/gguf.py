@@ -100,11 +100,13 @@ class _Values(_Front):
         self.spend((self.position() - begin) // 16)
         return Array(kind, count, begin, self.position())
 
+# %% ../../nbs/20_gguf.ipynb #23c8a557
 def _short(value):
     "A value for an error, which may be long."
     text = f"{value:,}" if isinstance(value, int) else repr(value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
+# %% ../../nbs/20_gguf.ipynb #150c777e
 class Array(NamedTuple):
     "Where an array of `count` values lies in the file. `kind` is their type: 8 for texts."
     kind:int
@@ -150,6 +152,7 @@ class Header:
             texts.append(content[begin:at])
         return texts
 
+# %% ../../nbs/20_gguf.ipynb #c72f210d
 class Tensor(NamedTuple):
     "The weights that lie together under a name. `kind` is the type of a weight."
     shape:tuple[int, ...]
@@ -169,6 +172,7 @@ def _bytes(tensor):
     weights,size = _BLOCKS.get(tensor.kind, (1, 0))
     return math.prod(tensor.shape) // weights * size
 
+# %% ../../nbs/20_gguf.ipynb #5d926fae
 def _tensors(front, count):
     "The tensors of the file, by name."
     found = {}
@@ -194,6 +198,7 @@ def read_header(
     except OSError as error:
         raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path)) from error
 
+# %% ../../nbs/20_gguf.ipynb #ac9fbd3a
 def _header(front, brief):
     if front.take(4) != b"GGUF": front.refuse("is not a GGUF file.")
     _check_version(front, front.number(4))
@@ -208,11 +213,13 @@ def _header(front, brief):
     if not brief: _place(front, header, n_tensors)
     return header
 
+# %% ../../nbs/20_gguf.ipynb #91f7b88a
 def _check_version(front, version):
     if not version & 0xffff: front.refuse("was written for computers of another byte order: download the other one.")
     if version in (0, 1): front.refuse("is in a form that llama.cpp reads no more: download a newer one.")
     if version > 3: front.refuse(f"is in version {version:,} of the format: update this package.")
 
+# %% ../../nbs/20_gguf.ipynb #cb9bcb8e
 def _place(front, header, n_tensors):
     "Notes where the tensors lie."
     alignment = header.values.get("general.alignment", 32)
@@ -262,12 +269,14 @@ def _check_numbers(header):
             yield _claims(header, key.removeprefix(f"{header.architecture}."))
     if header.own("rope.scaling.type", "none") not in _SCALINGS: yield _claims(header, "rope.scaling.type")
 
+# %% ../../nbs/20_gguf.ipynb #97c4a351
 def _claims(header, *keys):
     "What the header says for some keys."
     known = [key for key in keys if header.own(key) is not None]
     said = [f"{header.architecture[:40]}.{key[-60:]} = {_shown(header, key)}" for key in known]
     return f"is damaged: its header says {' and '.join(said) or f'nothing about {keys[0]}'}, which no model can have"
 
+# %% ../../nbs/20_gguf.ipynb #652171d4
 def _shown(header, key):
     value = header.own(key)
     return _short(header.numbers(key)[:8] if isinstance(value, Array) else value)
@@ -289,6 +298,7 @@ def _check_experts(header):
         yield _claims(header, "expert_group_count", "expert_group_used_count", "expert_count")
     if most("nextn_predict_layers") > most("block_count"): yield _claims(header, "nextn_predict_layers", "block_count")
 
+# %% ../../nbs/20_gguf.ipynb #28d82491
 def _check_heads(header):
     "Whether positions and windows fit the heads."
     heads = next(iter(header.numbers("attention.head_count")), 0)   # those of the first layer decide
@@ -320,6 +330,7 @@ def _check_tensors(header):
         if tensor.kind in _NO_WEIGHTS and name.endswith(".weight") or tensor.kind and vector and _is_weight(name):
             yield f"is damaged: the tensor {_short(name)} is of type {tensor.kind}, which is none for it"
 
+# %% ../../nbs/20_gguf.ipynb #0de82bfe
 def _is_weight(name): return name.endswith((".weight", ".bias", ".ssm_a", ".ssm_d"))
 
 # %% ../../nbs/20_gguf.ipynb #f12794fe
@@ -350,8 +361,10 @@ def _check_vocabulary(header):
     if none and (model == "gemma4" or own("add_bos_token", model == "llama")):
         yield _unfit("each text should begin with a token that it does not have")
 
+# %% ../../nbs/20_gguf.ipynb #6b619cb9
 def _unfit(why): return f"is damaged: its vocabulary does not fit its tokenizer, since {why}"
 
+# %% ../../nbs/20_gguf.ipynb #0825b00b
 def _unescaped(match):
     "The byte for an escape, as it is written in the vocabulary of an RWKV."
     what = match[1]

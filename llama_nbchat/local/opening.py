@@ -44,12 +44,14 @@ def model_file(
     else: return _checked(path)
     raise ModelNotFoundError(f"There is no file {shorten(repr(given), 80)}. {_advice(given)}", path=given)
 
+# %% ../../nbs/29_opening.ipynb #7a843695
 def _models_in(folder):
     files = [file for pattern in ("*.gguf", "*/*.gguf") for file in folder.glob(pattern) if file.is_file()]
     found = sorted(str(file.relative_to(folder)) for file in files)
     if found: return f"Name one of the model files in it: {', '.join(found[:8])}{', ...' * (len(found) > 8)}"
     return "There is no .gguf file in it or in the folders in it: give the path of one."
 
+# %% ../../nbs/29_opening.ipynb #2b2425c0
 def _checked(path):
     if not path.is_file(): raise ModelFileError(f"{str(path)!r} is no file with a content.", path=str(path))
     try:
@@ -73,6 +75,7 @@ def _advice(given):
     if sentence or word: advice.append(as_message)
     return " ".join(advice)
 
+# %% ../../nbs/29_opening.ipynb #b86579fe
 def _similar_file(given):
     "The model file beside a path, the name of which is most like it."
     path = Path(given)
@@ -130,6 +133,7 @@ def _kind(start, name):
         return "it is a web page. Download the file itself, not its page."
     return "convert the model with llama.cpp's convert_hf_to_gguf.py, or download it in GGUF format."
 
+# %% ../../nbs/29_opening.ipynb #29bbe447
 def _joining(piece):
     "How to join the pieces of a file."
     whole,separator,kind,_ = piece.groups()
@@ -162,11 +166,13 @@ def _stem(header, count):
     stems = {part[1] for part in beside if part}
     return stems.pop() if len(stems) == 1 else header.path.stem
 
+# %% ../../nbs/29_opening.ipynb #ad0c2771
 def _beside(header, name):
     "The path of a file in the same folder, or its name if there is none."
     path = header.path.with_name(name)
     return repr(str(path)) if path.is_file() else f"called {name!r}, which is not in the same folder"
 
+# %% ../../nbs/29_opening.ipynb #baf6522b
 def _listed(names): return ", ".join(map(repr, names[:4])) + f" and {len(names) - 4:,} more" * (len(names) > 4)
 
 # %% ../../nbs/29_opening.ipynb #d363e883
@@ -175,6 +181,7 @@ def _part(header, number):
     if header.values.get("split.no") == number: return header
     _refuse(header, f"is not part {number + 1}, as its name says: give the parts their own names again")
 
+# %% ../../nbs/29_opening.ipynb #b11054ef
 def _goes_on(header):
     "Whether another model file follows in the same file."
     alignment = min(header.values.get("general.alignment", 32), 2**16)
@@ -182,6 +189,7 @@ def _goes_on(header):
         file.seek(min(max(header.begin, header.end), header.size))
         return b"GGUF" in file.read(alignment + 4)
 
+# %% ../../nbs/29_opening.ipynb #5e92277e
 def _refuse(header, why, **figures):
     raise ModelFileError(f"{str(header.path)!r} {why}.", path=str(header.path), **figures)
 
@@ -198,6 +206,7 @@ def _examined(path, overrides):
         if why := why_no_chat(part): _refuse(part, why)
     return header
 
+# %% ../../nbs/29_opening.ipynb #9cf17749
 def _overridden(header, overrides):
     "The header with other values; llama.cpp takes only those of the type that is there."
     known,values = header.values,{}
@@ -205,6 +214,7 @@ def _overridden(header, overrides):
         if isinstance(key, str) and type(value) is type(known.get(key, value)): values[key] = value
     return replace(header, values={**known, **values})
 
+# %% ../../nbs/29_opening.ipynb #e1fb8668
 def _completing(header):
     "What to do about a file that ends too early."
     piece = _PIECE.fullmatch(header.path.name)
@@ -221,10 +231,12 @@ def _physical_cores():
     quota,_,period = (_read_text("/sys/fs/cgroup/cpu.max") or "max 1").partition(" ")   # of a container
     return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
 
+# %% ../../nbs/29_opening.ipynb #3127f027
 def _read_text(path):
     try: return Path(path).read_text().strip()
     except OSError: return ""
 
+# %% ../../nbs/29_opening.ipynb #281d32bc
 def _settings(llama_cpp, trained):
     "The parameters of `Llama` for a chat; `trained` is the context window of the training, 0 if unknown."
     return dict(n_ctx=min(trained or MAX_CONTEXT, MAX_CONTEXT), n_threads=_physical_cores(),
@@ -240,6 +252,7 @@ def _error_log(llama_cpp):
         if level == 4: errors.append(text.decode("utf-8", "replace").strip())
     return keep,errors
 
+# %% ../../nbs/29_opening.ipynb #e1a28439
 @contextmanager
 def _log(llama_cpp):
     "Collects the errors that llama.cpp logs meanwhile."
@@ -250,6 +263,7 @@ def _log(llama_cpp):
     try: yield errors
     finally: llama_cpp.llama_log_set(usual, None)
 
+# %% ../../nbs/29_opening.ipynb #29b00e00
 def _reason(errors):
     "What llama.cpp complained of first, without the name of the C function."
     return re.sub(r"^\w+: (error loading model: )?", "", errors[0])[:400] if errors else "llama.cpp gives no reason"
@@ -268,6 +282,7 @@ def _llama_class():
             self._seen = {key: value for key, value in found.items() if key not in self._unseen}
     return LlamaWithoutTemplates
 
+# %% ../../nbs/29_opening.ipynb #bd02c519
 def _opened(path, settings):
     "A `Llama` of a file; its templates are compiled by llama-cpp-python when they are used."
     llm = _llama_class()(path, **settings)
@@ -279,6 +294,7 @@ def _opened(path, settings):
         llm.chat_format = next((name for name in llm._chat_handlers if name.endswith("default")), llm.chat_format)
     return llm
 
+# %% ../../nbs/29_opening.ipynb #7e94f173
 def _when_used(llm, text):
     "llama-cpp-python's chat handler for a template, compiled at its first use."
     @cache

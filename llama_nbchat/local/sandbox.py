@@ -88,19 +88,26 @@ def size(self:_Budget, value) -> int:
 # %% ../../nbs/21_sandbox.ipynb #5aed71e6
 def _replaced(size, text, old="", new="", *rest): return size(text) + str(text).count(str(old)) * len(str(new))
 
+# %% ../../nbs/21_sandbox.ipynb #75b3bd29
 def _joined(size, between, parts=(), *rest): return size(parts) + size(between) * (size(parts) + 1)
 
+# %% ../../nbs/21_sandbox.ipynb #fa9f5210
 def _translated(size, text, table=(), *rest): return len(text) * size(table)
 
+# %% ../../nbs/21_sandbox.ipynb #f77708d2
 def _indented(size, text, width=4, *rest): return size(text) + (str(text).count("\n") + 1) * _width(size, width)
 
+# %% ../../nbs/21_sandbox.ipynb #67a5dc16
 def _by_all(size, text, *rest): return size(text) * (2 + sum(size(given) for given in rest if not callable(given)))
 
+# %% ../../nbs/21_sandbox.ipynb #a28d0eec
 def _wrapped(size, text, width=79, *rest):   # copies what is left for each line
     return size(text) * (2 + size(text) // max(_width(size, width), 1))
 
+# %% ../../nbs/21_sandbox.ipynb #eaaab6e5
 def _width(size, given): return abs(given) if isinstance(given, int) else size(given)
 
+# %% ../../nbs/21_sandbox.ipynb #762263c9
 def _formatted(size, text, *values):
     "A format, such as `'%8s and %s'`: each place in it may hold all the values, or as many spaces as it says."
     text = text.decode("latin-1") if isinstance(text, bytes) else str(text)
@@ -153,21 +160,25 @@ class _Counted:
             self.budget.spend()
             yield value
 
+# %% ../../nbs/21_sandbox.ipynb #06d72f4a
 def _each(context, values):
     "What a loop goes through."
     counted = _Counted(context.environment.budget, values)
     return counted if isinstance(values, Collection) else iter(counted)
 
+# %% ../../nbs/21_sandbox.ipynb #9a4789c5
 def _made(context, values):
     "A list, or a part of something."
     context.environment.budget.spend(len(values) if isinstance(values, Collection) else 1)
     return values
 
+# %% ../../nbs/21_sandbox.ipynb #2e4a2068
 def _compared(context, value):
     "What stands left of `==`; two lists are compared item by item."
     if not isinstance(value, str): context.environment.budget.spend(context.environment.budget.size(value))
     return value
 
+# %% ../../nbs/21_sandbox.ipynb #110aa5a9
 def _together(context, *values):
     "What `~` makes."
     budget = context.environment.budget
@@ -220,6 +231,7 @@ def _counted(name, function):
         return function(*first(context), value, *args, **kwargs) if first else function(value, *args, **kwargs)
     return counted
 
+# %% ../../nbs/21_sandbox.ipynb #6fea2c21
 def _gone_through(name, budget, values):
     "What a generator yields, counted; all of it where a filter wants all."
     return iter(_Counted(budget, values)) if name in _READING else list(_Counted(budget, values))
@@ -230,6 +242,7 @@ _COMPARING = "eq == equalto ne != lt < lessthan le <= gt > greaterthan ge >= in"
 def _json(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
+# %% ../../nbs/21_sandbox.ipynb #01d615b5
 @cache
 def _environment():
     "The environment of chat templates; each rendering takes a copy, with a budget."
@@ -339,6 +352,8 @@ def render(self:SandboxedTemplate,
         raise TemplateFault(f"{type(error).__name__}: {error}", kind) from error
     return "".join(pieces)
 
+# %% ../../nbs/21_sandbox.ipynb #866d4009
 def _refuse(message): raise TemplateFault(str(message), "refused")
 
+# %% ../../nbs/21_sandbox.ipynb #ff0c03b4
 def _now(format): return datetime.now().strftime(format)

@@ -29,13 +29,16 @@ def refuse_state(
     "Raises the `StateError` for a file that no state can be had from."
     raise StateError(f"{_shown(path)} {why}. The conversation will be evaluated again.", path=_as_text(path))
 
+# %% ../../nbs/27_saved.ipynb #d99d046f
 def _as_text(path): return os.fspath(path) if isinstance(path, os.PathLike) else path
 
+# %% ../../nbs/27_saved.ipynb #9180b886
 def _shown(path):
     "A path as it is written in a program, or the beginning of a very long one."
     text = repr(_as_text(path))
     return text if len(text) <= 200 else f"{text[:200]}..."
 
+# %% ../../nbs/27_saved.ipynb #d63a2191
 def _name(path):
     "The path as a `str`. Raises `ValueError` for what is no name of a file."
     name = _as_text(path)
@@ -95,6 +98,7 @@ def _open_to_read(name):
     file.close()
     raise ValueError("it is not a regular file")   # it was one a moment ago
 
+# %% ../../nbs/27_saved.ipynb #3a9ad0be
 def _sizes(file, path, most):
     "The checksum and the sizes of the two parts. Refuses a file that does not have these sizes, or is too large."
     line = file.readline(100)

@@ -53,6 +53,7 @@ def save_state(self:Engine,
     "Writes the KV cache of the conversation that was used last. Raises `StateError` if there is none."
     for _ in in_turn(self.llm, self._save(path)): pass
 
+# %% ../../nbs/28_states.ipynb #af6e492e
 @patch
 def _save(self:Engine, path):
     yield from ()
@@ -62,6 +63,7 @@ def _save(self:Engine, path):
     transcripts = self._transcripts_of(tokens)
     write_state(path, dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=transcripts), state)
 
+# %% ../../nbs/28_states.ipynb #394ba338
 @patch
 def _transcripts_of(self:Engine, tokens):
     "The transcripts that lead to these tokens: texts, whole characters, how many tokens, and one that is missing."
@@ -82,6 +84,7 @@ def load_state(self:Engine,
     "Makes a saved KV cache known: the next prompt that fits will use it. Raises `StateError` if the file does not fit."
     for _ in in_turn(self.llm, self._load(path)): pass
 
+# %% ../../nbs/28_states.ipynb #d3c3970a
 @patch
 def _load(self:Engine, path):
     yield from ()
@@ -94,6 +97,7 @@ def _load(self:Engine, path):
     self.states.add(tokens, state, self.decoder.trimmable)
     for transcript in transcripts: self.transcripts.add(*transcript)
 
+# %% ../../nbs/28_states.ipynb #27ba9ab4
 @patch
 def _contents(self:Engine, path, about):
     "The tokens and the transcripts of a saved state. Raises `StateError` for what `save_state` would not write."
@@ -106,11 +110,13 @@ def _contents(self:Engine, path, about):
     if not all(self._is_transcript(entry, len(tokens)) for entry in saved): refuse_state(path, "is damaged")
     return tokens,[(*texts, tokens[:shared] + rest) for *texts, shared, rest in saved]
 
+# %% ../../nbs/28_states.ipynb #635fe46b
 @patch
 def _are_tokens(self:Engine, values):
     last = self.llm.n_vocab() - 1
     return isinstance(values, list) and all(type(value) is int and 0 <= value <= last for value in values)
 
+# %% ../../nbs/28_states.ipynb #1de3ac4f
 @patch
 def _is_transcript(self:Engine, entry, n):
     "Whether it is a prompt, an answer, characters of it, how many of the `n` tokens, and at most one more."

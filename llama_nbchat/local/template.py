@@ -46,6 +46,7 @@ def marked_name(name:str) -> str:
     "The name of a control token as a text that is none."
     return name[:1] + MARK + name[1:]
 
+# %% ../../nbs/22_template.ipynb #ae4e1f5c
 def mark(
     value:Any,        # A text; or texts within lists and dicts
     names:re.Pattern  # What `finding` has made
@@ -73,6 +74,7 @@ def _templates(llm) -> dict[str, str]:
     named = {name.removeprefix("tokenizer."): text for name, text in found.items() if name.startswith(key + ".")}
     return {"chat_template.default": found[key], **named} if key in found else named
 
+# %% ../../nbs/22_template.ipynb #313f8bb6
 def _chosen(llm, chat_format):
     "The name of a chat format, and the text of the template if it is one of the file's."
     from llama_cpp.llama_chat_format import guess_chat_format_from_gguf_metadata as guess
@@ -98,6 +100,7 @@ class _Listener:
         self.settings = settings
         return iter(())
 
+# %% ../../nbs/22_template.ipynb #7dc20840
 def _own_handler(template, known):
     "A chat handler for a template of the file's: what nobody gives is left undefined, for templates ask whether it is."
     from llama_cpp.llama_chat_format import ChatFormatterResponse, chat_formatter_to_chat_completion_handler
@@ -108,6 +111,7 @@ def _own_handler(template, known):
         return ChatFormatterResponse(prompt=template.render(**{**known, **given}), added_special=True)
     return chat_formatter_to_chat_completion_handler(formatter)
 
+# %% ../../nbs/22_template.ipynb #76986400
 def _registered_handler(name):
     "The chat handler of one of llama-cpp-python's formats. Raises `ParameterError`, `ModelTypeError`."
     from llama_cpp.llama_chat_format import get_chat_completion_handler
@@ -125,6 +129,7 @@ def named_token(llm, kind:str) -> int|None:
     number = llm.metadata.get(f"tokenizer.ggml.{kind}_token_id", "")
     return int(number) if number.isdecimal() and int(number) < llm.n_vocab() else None
 
+# %% ../../nbs/22_template.ipynb #24049d30
 def _named_text(llm, kind):
     token = named_token(llm, kind)
     return "" if token is None else llm._model.token_get_text(token)
@@ -174,6 +179,7 @@ def _defaults(llm):
     parameters = inspect.signature(llm.create_chat_completion).parameters.values()
     return {p.name: p.default for p in parameters if p.name not in ("messages", "stream", "model")}
 
+# %% ../../nbs/22_template.ipynb #4a753d61
 def _parameters(handler):
     "The names of the sampling parameters."
     known = {p.name for p in inspect.signature(handler).parameters.values() if p.kind is not p.VAR_KEYWORD}
@@ -193,6 +199,7 @@ class _Way:
     parts: bool = False             # Is each content a list of parts?
     names: tuple = ()               # What roles are called in it: pairs of ours and theirs
 
+# %% ../../nbs/22_template.ipynb #1a1fb979
 _OWN_WAYS = [_Way(system, parts) for parts in (False, True) for system in ("own", "first")]
 _NAMES = (), (("assistant", "bot"),), (("user", "User"), ("assistant", "Assistant"))   # in llama-cpp-python's formats
 _NAMED_WAYS = [_Way(system, False, names) for names in _NAMES for system in ("own", "unfilled", "first")]
@@ -205,14 +212,17 @@ def _changed(messages, way):
     if way.names: messages = [{**m, "role": dict(way.names).get(m["role"], m["role"])} for m in messages]
     return [{**m, "content": _parts(m.get("content"))} for m in messages] if way.parts else messages
 
+# %% ../../nbs/22_template.ipynb #bfc9e0fe
 def _parts(content): return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
+# %% ../../nbs/22_template.ipynb #372f541b
 def _headed(system, messages):
     "The messages with the system message at the head of the first prompt."
     first = next((n for n, message in enumerate(messages) if message["role"] == "user"), None)
     if first is None: return [{**system, "role": "user"}, *messages]
     return [*messages[:first], _joined(system, messages[first], "\n"), *messages[first + 1:]]
 
+# %% ../../nbs/22_template.ipynb #9ffa1f47
 def _joined(first, second, between):
     "The second message, with the content of the first one before its own."
     contents = [first.get("content") or "", second.get("content") or ""]
@@ -247,6 +257,7 @@ def _try(self:ChatTemplate):
     elif not self.short and (faults[-1].kind != "undefined" or not self.variables or self.called): raise faults[-1]
     if self.lost: warnings.warn(f"{self.name} {self.note()}.", stacklevel=2)
 
+# %% ../../nbs/22_template.ipynb #3abd7f60
 @patch
 def _try_ways(self:ChatTemplate, talk):
     "Takes the way that loses least of a conversation; returns what was wrong if there is none."
@@ -263,6 +274,7 @@ def _try_ways(self:ChatTemplate, talk):
     if found: self.lost,self.way,self.seen = found
     return [] if found else faults
 
+# %% ../../nbs/22_template.ipynb #6c63d416
 @patch
 def note(self:ChatTemplate) -> str:
     "What the user is to know about the template, in words; nothing if it does all that it should."
@@ -337,18 +349,22 @@ def prompt(self:ChatTemplate,
     add_bos = self.adds_bos and (bool(self.source) or found.add_bos) and not found.text.startswith(self.begin)
     return Prompt(found.text, begun, opened, shared, add_bos, found.settings)
 
+# %% ../../nbs/22_template.ipynb #d35960bb
 def _is_begun(messages):
     "Whether the last message is an answer to be continued. Raises `MessageError` if they are no messages."
     if not isinstance(messages, (list, tuple)): raise _no_messages(messages)
     if messages and not _is_message(messages[-1]): raise _no_messages(messages)
     return bool(messages) and messages[-1]["role"] == "assistant" and isinstance(messages[-1].get("content"), str)
 
+# %% ../../nbs/22_template.ipynb #e2932a68
 def _is_message(message): return isinstance(message, Mapping) and "role" in message
 
+# %% ../../nbs/22_template.ipynb #31c70160
 def _no_messages(content):
     return MessageError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}].',
         content=content)
 
+# %% ../../nbs/22_template.ipynb #2c63c2b3
 @patch
 def _written(self:ChatTemplate, messages, params):
     "What the handler asks for, for messages as they were given."
@@ -358,10 +374,12 @@ def _written(self:ChatTemplate, messages, params):
     if not self._told: self._tell_missing(messages, found.text)
     return found
 
+# %% ../../nbs/22_template.ipynb #3d32603a
 @patch
 def _marked(self:ChatTemplate, messages):
     return [{**mark(_told_apart(message), self.in_texts), "role": message["role"]} for message in messages]
 
+# %% ../../nbs/22_template.ipynb #e3bd0935
 @patch
 def _heard(self:ChatTemplate, messages, params):
     try: return self._listen(messages, params)
@@ -372,6 +390,7 @@ def _heard(self:ChatTemplate, messages, params):
     does = "refuses this conversation" if refused.kind == "refused" else "can't write this conversation"
     raise GenerationError(f"{self.name} {does}: {refused}", pieces=0) from refused
 
+# %% ../../nbs/22_template.ipynb #20e69014
 def _alternating(messages):
     "The messages, with those one after the other that have the same role as one."
     together = []
@@ -396,6 +415,7 @@ def _tell_missing(self:ChatTemplate, messages, text):
                 f"{plainly(content.replace(MARK, ''), 60)!r}", stacklevel=2)
             return
 
+# %% ../../nbs/22_template.ipynb #dce8da73
 def _forms(content):
     "How a template may have written a text."
     yield content.strip()
@@ -437,12 +457,14 @@ def _written_once(self:ChatTemplate, messages, params, key):
     self._recent.append((messages, key, found.text, plain))
     return found
 
+# %% ../../nbs/22_template.ipynb #6f72baa5
 def _is_plain(messages):
     "Whether it is question and answer in turn, and all of them are texts."
     said = messages[messages[0]["role"] == "system":]
     return bool(len(said) % 2) and all(message["role"] == role and isinstance(message.get("content"), str)
         and not message.get("tool_calls") for message, role in zip(said, ("user", "assistant") * len(said)))
 
+# %% ../../nbs/22_template.ipynb #74dc1d23
 @patch
 def _known(self:ChatTemplate, messages, key):
     "The text of the prompt before this one, if it was kept, and if both are plain; else None."
@@ -468,6 +490,7 @@ def _composed(self:ChatTemplate, messages, params, key):
     going_on.text = before[:len(before) - len(old)] + new
     return going_on
 
+# %% ../../nbs/22_template.ipynb #78669ab1
 @patch
 def _opening(self:ChatTemplate, system, params, key):
     "The text before what is asked, in a conversation that has a turn before it."
