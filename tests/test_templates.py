@@ -175,3 +175,58 @@ def test_a_cache_that_cannot_be_trimmed_keeps_what_is_in_common(tmp_path, monkey
         again = before.prompt_tokens - reply.usage.cached_tokens
         assert 0 <= again < 30, (before, reply.usage)
     assert first.usage.prompt_tokens > 100
+
+
+# What was written is not written again
+
+def many_turns(n, reasoning):
+    thought = {"reasoning": "Hm."} if reasoning else {}
+    said = [message for k in range(n) for message in ({"role": "user", "content": f" user {k}\n"}, {"role": "assistant", "content": f"assistant {k}", **thought})]
+    return [{"role": "system", "content": "Be brief"}, *said, {"role": "user", "content": f" user {n}\n"}]
+
+
+def as_a_whole(template, messages):
+    template._local, kept = False, list(template._recent)
+    text = template.prompt(messages, {}).text
+    template._local = True
+    template._recent.clear()
+    template._recent.extend(kept)
+    return text
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("reasoning", [False, True])
+def test_a_prompt_that_is_made_of_the_one_before_is_the_same(tmp_path, monkeypatch, name, reasoning):
+    engine, _ = opened(TEMPLATES[name], tmp_path)
+    composed, compose = [], type(engine.template)._composed
+    monkeypatch.setattr(type(engine.template), "_composed", lambda *what: composed.append(compose(*what)) or composed[-1])
+    for turns in (*range(12), 9, 10, 5, 6):    # and after turns were taken back
+        messages = many_turns(turns, reasoning)
+        assert engine.template.prompt(messages, {}).text == as_a_whole(engine.template, messages), turns
+    assert len([found for found in composed if found]) > 5 or name == "drops_earlier"
+
+
+def test_a_template_that_is_not_the_same_everywhere_is_noticed(tmp_path):
+    "It numbers the turns, or writes the last ones alone."
+    begin, end = "{% for m in messages %}", "{% endfor %}{% if add_generation_prompt %}<|bot|>{% endif %}"
+    for name, body in (("numbers", "<|{{ m.role }}|>{{ loop.index }}. {{ m.content }}"), ("forgets", "{% if loop.revindex < 12 %}<|{{ m.role }}|>{{ m.content }}{% endif %}")):
+        engine, _ = opened(begin + body + end, tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            texts = [engine.template.prompt(many_turns(turns, False), {}).text for turns in range(18)]
+            assert not engine.template._local, name
+            for turns in (16, 17): assert texts[turns] == as_a_whole(engine.template, many_turns(turns, False))
+
+
+def test_rendering_does_not_grow_with_the_conversation(tmp_path, monkeypatch):
+    "Counted in messages that the template is given."
+    engine, _ = opened(TEMPLATES["dated"], tmp_path)
+    given = []
+    listen = type(engine.template)._listen
+    monkeypatch.setattr(type(engine.template), "_listen", lambda self, messages, *more: given.append(len(messages)) or listen(self, messages, *more))
+    counts = []
+    for turns in range(40):
+        given.clear()
+        engine.template.prompt(many_turns(turns, False), {})
+        counts.append(sum(given))
+    assert max(counts[32:]) <= counts[6] <= 30 < counts[31]   # 31 turns and a prompt: as a whole, to see that it is the same
