@@ -107,6 +107,12 @@ def test_parts_are_sent_as_they_are():
     assert chat.last.prompt == "One\ntwo"
 
 
+def test_a_local_model_says_that_it_can_not_see():
+    chat = Chat(load(), temperature=0)
+    with pytest.raises(MessageError, match="can't see images"): chat([{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}])
+    assert len(chat.messages) == 0 and chat.prompt([{"type": "text", "text": "Only the gas giants"}]).text
+
+
 def test_a_conversation_that_was_kept_can_be_gone_on_with():
     model = load()
     chat = Chat(model, temperature=0)

@@ -219,12 +219,15 @@ class _Asked(Prompt):
         "The part of it that the next turn shares."
         return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held])
 
-# %% ../../nbs/26_engine.ipynb #cf3e17c4
+# %% ../../nbs/26_engine.ipynb #abd982fb
 @patch
 def _prepare(self:Engine, messages, params):
     "The conversation as the engine answers it; `settings` are those of the samplers."
     self.decoder.check()
-    prompt = self.template.prompt(messages, self._checked(params))
+    settings = self._checked(params)
+    if isinstance(messages, (list, tuple)) and any(map(_shows_more_than_text, messages)):
+        raise MessageError(f"{self.name} can't see images: send text alone.", content=messages)
+    prompt = self.template.prompt(messages, settings)
     tokens,settings = self._tokens(prompt.text + prompt.begun, prompt.add_bos),dict(prompt.settings)
     if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
     held = self._held(prompt, tokens)
@@ -239,6 +242,12 @@ def _prepare(self:Engine, messages, params):
     stops = [stops] if isinstance(stops, str) else list(stops or [])
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
         seed=seed, stops=stops + self.ends)
+
+# %% ../../nbs/26_engine.ipynb #ff985010
+def _shows_more_than_text(message):
+    "Whether a message has a part that is no text; what is no message is found by the template's room."
+    parts = message.get("content") if isinstance(message, Mapping) else None
+    return isinstance(parts, list) and any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
 
 # %% ../../nbs/26_engine.ipynb #e3333799
 @patch
