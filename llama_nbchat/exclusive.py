@@ -24,7 +24,19 @@ from .errors import ChatError, ModelTypeError
 # %% ../nbs/06_exclusive.ipynb #cfd67fbf
 __all__ = ["in_turn", "beside", "life_of", "check_usable"]
 
-# %% ../nbs/06_exclusive.ipynb #96ee1432
+# %% ../nbs/06_exclusive.ipynb #51163654
+_process = [os.getpid()]
+
+def _here():
+    "The id of this process."
+    return _process[0]
+
+# %% ../nbs/06_exclusive.ipynb #4afaf8b2
+def _note_process(): _process[0] = os.getpid()
+
+if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_note_process)
+
+# %% ../nbs/06_exclusive.ipynb #3677efa0
 class _Turn:
     "An answer that is being written, or that waits until it can be."
     def __init__(self, model, alone):
@@ -34,12 +46,12 @@ class _Turn:
     def ended(self):
         "Whether nothing more will come of it."
         answer = self.answer()
-        return answer is None or answer.gi_frame is None or self.process != os.getpid()
+        return answer is None or answer.gi_frame is None or self.process != _here()
 
     def running(self):
         "Whether its generator is at work just now."
         answer = self.answer()
-        return answer is not None and answer.gi_running and self.process == os.getpid()
+        return answer is not None and answer.gi_running and self.process == _here()
 
 # %% ../nbs/06_exclusive.ipynb #503cc75a
 _turns = []   # of all models, the earliest first
@@ -79,16 +91,16 @@ _LAST_WORD = 10   # Seconds
 
 atexit.register(_end)
 
-# %% ../nbs/06_exclusive.ipynb #a9495c05
+# %% ../nbs/06_exclusive.ipynb #2b92f46a
 class _Life:
     "How long a `llama_cpp.Llama` can be used: until it is closed, by the process that has seen it first."
     def __init__(self, model):
-        self.number,self.process = id(model),os.getpid()
+        self.number,self.process = id(model),_here()
         self.guarded,self.closed = False,False
 
     def check(self, model):
         "Raises `ModelTypeError` if it can't be used any more, or not in this process."
-        if self.process != os.getpid():
+        if self.process != _here():
             raise ModelTypeError("This Llama was loaded before the process was forked, and its threads have stayed "
                 'behind: load it again, in this process, or start processes by multiprocessing.get_context("spawn").',
                 llm=model)
@@ -180,9 +192,9 @@ def in_turn(
     turn.answer = weakref.ref(answer)
     return answer
 
-# %% ../nbs/06_exclusive.ipynb #a049abe5
+# %% ../nbs/06_exclusive.ipynb #5d117b52
 def _in_turn(model, deltas, turn):
-    turn.thread,turn.process,life = threading.current_thread(),os.getpid(),life_of(model)
+    turn.thread,turn.process,life = threading.current_thread(),_here(),life_of(model)
     try:
         _turns.append(turn)
         if turn.alone: _wait(turn, life, model)

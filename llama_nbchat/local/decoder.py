@@ -23,7 +23,7 @@ from .template import MARK, named_token
 # %% ../../nbs/23_decoder.ipynb #de8901db
 __all__ = ["Decoder"]
 
-# %% ../../nbs/23_decoder.ipynb #e0ea8410
+# %% ../../nbs/23_decoder.ipynb #388ed2ff
 class Decoder:
     "A `llama_cpp.Llama`, one step at a time."
     def __init__(self,
@@ -40,6 +40,7 @@ class Decoder:
         self.tokens = []     # what the KV cache holds
         self._buffer,self._pieces = ctypes.create_string_buffer(64),{}
         self.ending,self.made_up = frozenset(),None   # tokens that end a turn; one that only seems to do so
+        self._ends = {}      # of the tokens that were asked about, whether they do
         self._one,self._mark = (llama_cpp.llama_token * 1)(),object()
         self._next = llama_cpp.llama_batch_get_one(self._one, 1)
         self.adds_space = True
@@ -78,14 +79,20 @@ def piece(self:Decoder,
 def _piece_into_buffer(self:Decoder, token):
     return self.lib.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
 
-# %% ../../nbs/23_decoder.ipynb #0f4b83c5
+# %% ../../nbs/23_decoder.ipynb #1e6bd096
 @patch
 def ends(self:Decoder, token) -> bool:
     "Whether the token ends a turn."
-    if token in self.ending: return True
-    return self.lib.llama_vocab_is_eog(self.vocabulary, token) and token != self.made_up
+    known = self._ends.get(token)
+    if known is None: known = self._ends[token] = token in self.ending or self._is_an_end(token)
+    return known
 
-# %% ../../nbs/23_decoder.ipynb #da3d1aa3
+# %% ../../nbs/23_decoder.ipynb #3c547a18
+@patch
+def _is_an_end(self:Decoder, token):
+    return bool(self.lib.llama_vocab_is_eog(self.vocabulary, token)) and token != self.made_up
+
+# %% ../../nbs/23_decoder.ipynb #4bf23a64
 @patch
 def learn_ends(self:Decoder,
     end:str         # What the template writes after an answer
@@ -95,7 +102,7 @@ def learn_ends(self:Decoder,
     named = named_token(self.llm, "eos") is not None or token < 0 or self._is(token, "CONTROL")
     self.made_up = None if named else token
     single = len(tokens) == 1 and self._is(tokens[0], "CONTROL", "USER_DEFINED", "UNKNOWN")
-    self.ending = frozenset(tokens) if single else frozenset()
+    self.ending,self._ends = frozenset(tokens) if single else frozenset(),{}
     return [end] if end and not single else []
 
 # %% ../../nbs/23_decoder.ipynb #7d1532d0
