@@ -7,9 +7,10 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/model.html.md"""
 # %% auto #0
 __all__ = ['ChatModel', 'is_model', 'trait', 'can', 'window']
 
-# %% ../nbs/11_model.ipynb #2ebbd3b4
+# %% ../nbs/11_model.ipynb #91def662
 from collections.abc import Iterator, Mapping
 
+from .errors import ModelTypeError
 from .reasoning import REASONING
 from .reply import Delta, figure
 
@@ -21,7 +22,7 @@ class _NameOfClass:
     "What an object is called that has no name of its own."
     def __get__(self, model, owner): return owner.__name__
 
-# %% ../nbs/11_model.ipynb #d5d73d9c
+# %% ../nbs/11_model.ipynb #a4f6d34e
 class ChatModel:
     "A model to chat with. Override `stream`; the rest has defaults."
     n_ctx: int|None = None                   # The context window in tokens; None: nobody knows
@@ -36,7 +37,8 @@ class ChatModel:
         **params              # Sampling parameters, under llama-cpp-python's names
     ) -> Iterator[Delta]:
         "The answer, piece by piece; closing the iterator stops the model. Raises a `ChatError` for what fails."
-        raise NotImplementedError(f"{type(self).__name__} has to override stream(messages, **params).")
+        raise ModelTypeError(f"{type(self).__name__} is no model yet: it has to override stream(messages, **params).",
+            llm=self)
 
     def count(self,
         messages:list[dict]   # The conversation, as for `stream`
