@@ -8,11 +8,9 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 __all__ = ['Chat']
 
 # %% ../nbs/40_chat.ipynb #91c1cd80
-import inspect
 import math
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
@@ -26,6 +24,7 @@ from .conversation import ChatMessages
 from .display import GrowingText, conversation, display, open_screen, shell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, counted, made_printable, printable)
+from .exclusive import Claim
 from .load import is_file, load
 from .markdown import safe_markdown
 from .messages import alternating, checked_content, told, whole_text
@@ -73,7 +72,7 @@ def _checked(name, fitting):
 # %% ../nbs/40_chat.ipynb #ccc62c57
 def _messages(chat, messages):
     "The conversation; may be set to another one, or to what `ChatMessages.from_messages` takes."
-    chat._settle()
+    chat._end_unread_stream()
     fitting = messages if isinstance(messages, ChatMessages) else ChatMessages.from_messages(messages)
     chat._asked = None,None
     return fitting
@@ -81,7 +80,7 @@ def _messages(chat, messages):
 # %% ../nbs/40_chat.ipynb #a79d71d7
 def _model(chat, source):
     "The model; may be set to whatever `load` takes."
-    chat._settle()
+    chat._end_unread_stream()
     model = load(source)
     check_parameters(chat.params, trait(model, "parameters"), trait(model, "name"))
     return model
@@ -129,7 +128,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
     ):
         self.watchers = []        # Functions of a reply and a delta: called for each delta, and when it has ended
         self._asked = None,None   # The reply that was asked for last, and what was the tip of the conversation then
-        self._asking = None       # A weak reference to the generator of the last answer, and the cell it belongs to
+        self._claim = None        # That of the answer that was begun last
         self.font_size,self.overflow = font_size,overflow
         messages = vars(self)["messages"] = ChatMessages()
         if footer is not None: self.footer = footer
@@ -159,10 +158,10 @@ def _check(self:Chat, params):
 
 # %% ../nbs/40_chat.ipynb #9fae07a2
 @patch
-def _answer(self:Chat, reply, params, itself) -> Iterator[Delta]:
+def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
     "The deltas of an answer. `reply` grows with them, and becomes the tip of the conversation when it ends."
     with _error_kept(reply):
-        self._claim(itself[0])
+        self._take_turn(claim)
         self._place(reply)
         draft,deltas = self._draft(reply, params),None
         try:
@@ -271,13 +270,12 @@ def _begin(self:Chat, reply, params):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
-    reply.ended,itself = False,[]
-    deltas = self._answer(reply, params, itself)
-    itself.append(weakref.ref(deltas))
-    return deltas
+    reply.ended = False
+    claim = Claim(self)
+    return claim.taken_by(self._answer(reply, params, claim))
 
 # %% ../nbs/40_chat.ipynb #4170a19c
-def _asking(text, instead_of=None):
+def _reply_to(text, instead_of=None):
     "A reply to this prompt. Raises `MessageTypeError` or `MessageError` for what is none."
     if text is None:
         raise MessageTypeError('There is nothing to send yet: write the prompt, as in chat("Hello").', content=None)
@@ -290,22 +288,22 @@ def _asking(text, instead_of=None):
 
 # %% ../nbs/40_chat.ipynb #6080294a
 @patch
-def _settle(self:Chat, asking=None):
+def _end_unread_stream(self:Chat):
     "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
-    other,cell = self._asking or (asking, None)
-    deltas = other() if other else None
-    if other is asking or deltas is None: return
-    state = inspect.getgeneratorstate(deltas)
-    if state == "GEN_SUSPENDED" and cell is not None and cell != _cell(): deltas.close()
-    elif state != "GEN_CLOSED":
+    other = self._claim
+    if other is None or other.ended(): return
+    if other.running() or other.cell in (None, _cell()):
         raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
             "stream, then ask again.")
+    other.close()
 
 # %% ../nbs/40_chat.ipynb #2f59a5bb
 @patch
-def _claim(self:Chat, asking):
-    self._settle(asking)
-    self._asking = asking,_cell()
+def _take_turn(self:Chat, claim):
+    self._end_unread_stream()
+    claim.cell = _cell()   # a stream may be made in one cell, and read in another
+    claim.begin()
+    self._claim = claim
 
 # %% ../nbs/40_chat.ipynb #b8c2a333
 def _cell():
@@ -354,7 +352,7 @@ def stream(self:Chat,
     **params             # Sampling parameters for this prompt alone
 ) -> Iterator[str]:      # The answer, piece by piece
     "Sends a prompt and gives the pieces of the answer as they come. Raises a `ChatError` if there is no answer."
-    return _Pieces(_texts(self._begin(_asking(text), params)))
+    return _Pieces(_texts(self._begin(_reply_to(text), params)))
 
 # %% ../nbs/40_chat.ipynb #a497686e
 def _texts(deltas):
@@ -374,7 +372,7 @@ def prompt_stream(self:Chat,
 def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
     "Asks a prompt, or goes on with a reply, and shows the answer."
     with StopButton() as button:
-        reply = going_on or _asking(prompt, instead_of)
+        reply = going_on or _reply_to(prompt, instead_of)
         deltas = self._begin(reply, params)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
         try: self._read(deltas, reply, growing, button)

@@ -5,17 +5,26 @@ from collections.abc import Iterator
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['in_turn', 'beside', 'life_of', 'check_usable']
+__all__ = ['Claim', 'in_turn', 'beside', 'life_of', 'check_usable']
 
-class _Turn:
-    """An answer that is being written, or that waits until it can be."""
+class Claim:
+    """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
     number: Any
     alone: Any
+    cell: Any
     answer: Any
     thread: Any
     process: Any
 
-    def __init__(self, model, alone):
+    def __init__(self, of: Any, alone: bool=..., cell: int | None | None=...):
+        ...
+
+    def taken_by(self, answer):
+        """Notes the generator that writes the answer, and gives it back."""
+        ...
+
+    def begin(self):
+        """Notes who goes on with it."""
         ...
 
     def ended(self):
@@ -24,6 +33,10 @@ class _Turn:
 
     def running(self):
         """Whether its generator is at work just now."""
+        ...
+
+    def close(self):
+        """Ends it, if that is still to be done; what has been written is left to the generator."""
         ...
 
 class _Life:
@@ -45,7 +58,7 @@ class _Life:
         ...
 
     def free(self):
-        """Frees what a closed `Llama` is made of, unless a turn is at work, which will do so when it ends."""
+        """Frees what a closed `Llama` is made of, unless an answer is at work, which will do so when it ends."""
         ...
 
 def life_of(model: Any) -> _Life | None:

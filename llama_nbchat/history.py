@@ -27,7 +27,7 @@ def undo(self:Chat,
     n:int=1   # How many turns
 ):
     "Takes back the last turns, prompt and answer. Raises `ChatError` if there are not so many."
-    self._settle()
+    self._end_unread_stream()
     turns = self._asked_turns()
     if not isinstance(n, int) or not 1 <= n <= len(turns):
         raise ChatError(f"There is nothing to take back: n is {n}, and the conversation has "
@@ -38,7 +38,7 @@ def undo(self:Chat,
 @patch
 def clear(self:Chat):
     "Takes back everything but the system message."
-    self._settle()
+    self._end_unread_stream()
     self._go(None)
 
 # %% ../nbs/41_history.ipynb #7b19e8b1
@@ -75,7 +75,7 @@ def edit(self:Chat,
 @patch
 def _asked_last(self:Chat):
     "The last prompt, and the turn whose place another answer takes; None: it has none yet, and comes at the end."
-    self._settle()
+    self._end_unread_stream()
     if (reply := self._in_vain()) is not None: return reply.prompt,reply.instead_of
     if turns := self._asked_turns(): return turns[-1].prompt,turns[-1]
     raise ChatError('There is no prompt to try again: ask something first, as in chat("Hello").')
@@ -92,7 +92,7 @@ def go(self:Chat,
     turn:Reply   # Which one: such as `chat.tree()[2]`, or a reply that was kept
 ) -> Reply:      # The same
     "Makes a turn the last one of the conversation. Raises `ChatError` for what is none of its turns."
-    self._settle()
+    self._end_unread_stream()
     if not isinstance(turn, Reply) or all(turn is not other for other in self.tree()):
         raise ChatError(f"{turn!r} is no turn of this conversation: choose one, as in chat.go(chat.tree()[0]).")
     self._go(turn)
@@ -102,10 +102,10 @@ def go(self:Chat,
 @patch
 def fork(self:Chat) -> Chat:  # With the same model, messages and settings
     "A new chat with the same past, independent from here on."
-    self._settle()
+    self._end_unread_stream()
     other,(reply, tip) = copy(self),self._asked
     messages = vars(other)["messages"] = copy(self.messages)
-    other._asking,other.params,other.watchers = None,self.params,list(self.watchers)
+    other._claim,other.params,other.watchers = None,self.params,list(self.watchers)
     other._asked = copy(reply),messages.tip if tip is self.messages.tip else tip
     return other
 
@@ -115,7 +115,7 @@ def resume(self:Chat,
     **params   # Sampling parameters for the rest
 ) -> Reply:    # The last reply, which has grown, already shown
     "Goes on with an answer that was stopped or cut. Raises `ChatError` if there is nothing to go on with."
-    self._settle()
+    self._end_unread_stream()
     in_vain = self._in_vain()
     reply = self.messages.tip if in_vain is None else in_vain
     if reply is None or in_vain is None and not reply.has_answer:

@@ -131,11 +131,11 @@ def test_waiting_can_be_interrupted(model):
     left = Left(begun(model))
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt): text_of(model)
-    assert len(exclusive._turns) == 1
+    assert len(exclusive._claims) == 1
     left.go_on.set()
     left.thread.join(30)
     assert left.rest and text_of(model)
-    assert exclusive._turns == []
+    assert exclusive._claims == []
 
 
 def test_a_thread_that_has_ended_with_an_answer_unread_is_an_error(model):
@@ -197,7 +197,7 @@ def test_never_two_at_once_and_nobody_is_forgotten():
     finally: sys.setswitchinterval(before)
     assert not any(thread.is_alive() for thread in threads)
     assert len(seen) > 100 and set(seen) == {3} and not at_work
-    assert exclusive._turns == []
+    assert exclusive._claims == []
 
 
 def test_first_come_first_served():
@@ -207,7 +207,7 @@ def test_first_come_first_served():
     for n in range(6):
         threads.append(threading.Thread(target=lambda n=n: order.extend(n for _ in in_turn(model, iter_slowly(1)))))
         threads[-1].start()
-        while len(exclusive._turns) < n + 2: time.sleep(0.001)
+        while len(exclusive._claims) < n + 2: time.sleep(0.001)
     list(first)
     for thread in threads: thread.join(30)
     assert order == [*range(6)]
@@ -234,7 +234,7 @@ def test_nothing_is_left_in_the_table(leave):
         if leave == "in a circle": model.stream = stream
         del stream, model
     gc.collect()
-    assert exclusive._turns == [] and len(gone) == 100
+    assert exclusive._claims == [] and len(gone) == 100
     assert leave == "in a circle" or len(numbers) < 100    # the test is about numbers that come back
 
 
@@ -247,7 +247,7 @@ def test_loading_leaves_nothing_behind():
         living.append(weakref.ref(engine.llm))
         del engine
     gc.collect()
-    assert exclusive._turns == [] and not any(reference() for reference in living)
+    assert exclusive._claims == [] and not any(reference() for reference in living)
 
 
 def test_interrupts_at_every_line_of_a_turn():
@@ -269,7 +269,7 @@ def test_interrupts_at_every_line_of_a_turn():
     for line in range(1, turn(0) + 1):
         turn(line)
         assert list(in_turn(engine.llm, iter_slowly(1))) == [0], line
-        assert exclusive._turns == []
+        assert exclusive._claims == []
     assert turn(0) > 20
 
 
