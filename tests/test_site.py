@@ -66,7 +66,7 @@ def test_every_page_opens(address, page):
 
 
 def test_search_finds_symbols_and_prose(address, page):
-    for words, wanted in (("Chat.retry", "history.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_model.html")):
+    for words, wanted in (("Chat.retry", "history.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_training.html")):
         page.goto(f"{address}/index.html")
         for _ in range(40):    # until the page listens
             page.keyboard.press("Control+k")
