@@ -33,10 +33,10 @@ test: check
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export
 	$(BIN)/python -m tools.stubs
-	$(BIN)/python -m docs
+	$(BIN)/python -m tools.site
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m tools.benchmarks
 
 lab: $(VENV)/.dev
 	$(BIN)/jupyter lab nbs/index.ipynb
@@ -44,7 +44,7 @@ lab: $(VENV)/.dev
 outputs: $(VENV)/.dev
 	$(BIN)/nbdev-export
 	$(BIN)/python -m tools.stubs
-	$(BIN)/python -m tests.notebooks
+	$(BIN)/python -m tools.outputs
 	$(BIN)/nbdev-clean
 
 # Installs $(1), and says what pip is doing: of its lines those that name a package or a step.

@@ -280,7 +280,7 @@ def broken(parts):
 
 def make_encoder_decoder(path, layers=2):
     "A T5, which turns one text into another."
-    from benchmarks.random_model import Small
+    from tools.benchmarks.random_model import Small
     made = Small(path, "t5", layers)
     made.writer.add_relative_attn_buckets_count(32)
     made.writer.add_decoder_start_token_id(0)
@@ -300,7 +300,7 @@ def make_encoder_decoder(path, layers=2):
 def make_encoder(path, layers=2):
     "A BERT, which makes a vector of a text."
     import numpy as np
-    from benchmarks.random_model import Small
+    from tools.benchmarks.random_model import Small
     made = Small(path, "bert", layers)
     width = made.width
     for add, value in ((made.writer.add_layer_norm_eps, 1e-6), (made.writer.add_token_type_count, 2),
@@ -358,7 +358,7 @@ def answer(path):
 
 def main(folder):
     "Goes through all mutants of several models; prints those that die, hang or raise what is no error of the package."
-    from benchmarks.random_model import make, make_hybrid, make_recurrent, make_sliding
+    from tools.benchmarks.random_model import make, make_hybrid, make_recurrent, make_sliding
     import jinja2, llama_cpp  # noqa: E401, F401, not once for each process
     folder = Path(folder)
     folder.mkdir(exist_ok=True)

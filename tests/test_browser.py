@@ -13,7 +13,7 @@ import urllib.request
 import nbformat
 import pytest
 
-from tests.notebooks import merged, nbs, outputs, root
+from tools.outputs import merged, nbs, outputs, root
 from tests.renderers import LOOK, missing
 from tests.test_renderers import KNOWN, TOUCH, texts
 
@@ -335,7 +335,7 @@ def test_the_stop_button_while_the_model_writes(notebook):
 
 
 def test_the_stop_button_while_the_model_reads(notebook, tmp_path):
-    from benchmarks.random_model import make
+    from tools.benchmarks.random_model import make
     path = make(tmp_path/"slow.gguf", "slow", "chatml", size=4000)
     page = notebook(f"from llama_nbchat import *\nchat = Chat(load({str(path)!r}, n_ctx=8192, n_threads=1, n_threads_batch=1))\nlong = 'abcd ' * 2500",
         "chat(long, max_tokens=5)", "chat('And now?', max_tokens=5)\nlen(chat.messages)")

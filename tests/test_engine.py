@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from llama_cpp import Llama, LlamaGrammar
 
-from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
+from tools.benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import Chat, ChatError, Engine, GenerationError, MessageError, ModelTypeError, ParameterError, StateError, load
 from llama_nbchat.local import decoder as engine_module
 from tests.conftest import EVERY_MOMENT, moments

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
+from tools.benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import ModelFileError, ParameterError, demo_path, load
 from llama_nbchat.local.gguf import read_header, why_no_chat
 from tests.model_files import Parts, broken, make_encoder, make_encoder_decoder, mutants

@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from docs.pages import readme
-from tests.notebooks import hidden, nbs, outputs, paths, root, run
+from tools.site.pages import readme
+from tools.outputs import hidden, nbs, outputs, paths, root, run
 
 
 @pytest.fixture(scope="module")

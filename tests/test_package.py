@@ -9,7 +9,7 @@ import pytest
 
 import llama_nbchat
 from llama_nbchat.load import demo_path
-from tests.notebooks import root
+from tools.outputs import root
 
 package = root/"llama_nbchat"
 def test_names():
@@ -34,7 +34,7 @@ def test_wheel(tmp_path):
     wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
     names = set(wheel.namelist())
     assert {f"llama_nbchat/{name}" for name in ("py.typed", "chat.py", "chat.pyi", "local/engine.pyi", "demo/__main__.py", "demo/planets.gguf")} <= names
-    assert not [name for name in names if name.startswith(("tests", "nbs", "benchmarks"))]
+    assert not [name for name in names if name.startswith(("tests", "nbs", "tools"))]
     metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
     for line in (f"Version: {llama_nbchat.__version__}", "Requires-Python: >=3.10", "Requires-Dist: llama-cpp-python<0.4,>=0.3.36"):
         assert line in metadata.splitlines(), line

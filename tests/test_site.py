@@ -10,15 +10,15 @@ from functools import partial
 import pytest
 import yaml
 
-from docs.__main__ import order, site
-from tests.notebooks import paths, root
+from tools.site.__main__ import order, site
+from tools.outputs import paths, root
 from tests.test_browser import browser  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")
 def address():
     "The site, built and served on the loopback interface."
-    built = subprocess.run([sys.executable, "-m", "docs"], cwd=root, capture_output=True, text=True)
+    built = subprocess.run([sys.executable, "-m", "tools.site"], cwd=root, capture_output=True, text=True)
     assert not built.returncode, built.stdout + built.stderr
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_): pass

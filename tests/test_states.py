@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.random_model import make_hybrid, make_recurrent, make_sliding
+from tools.benchmarks.random_model import make_hybrid, make_recurrent, make_sliding
 import llama_nbchat
 from llama_nbchat import StateError, load
 from llama_nbchat.local import saved

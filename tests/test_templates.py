@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
+from tools.benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 from llama_nbchat import Chat, ChatError, ModelFileError, load
 from tools.templates import MARK, look, opened
 

@@ -5,7 +5,7 @@ import sys
 import nbformat
 
 from llama_nbchat.load import demo_path
-from tests.notebooks import root
+from tools.outputs import root
 
 
 def test_demo():

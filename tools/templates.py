@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from benchmarks.random_model import STYLES, make
+from tools.benchmarks.random_model import STYLES, make
 from llama_nbchat import load
 
 NAMES = re.compile(r"<[|｜/]?[A-Za-z_][^<>\s'\"]{0,40}>|<[|｜][^<>\n'\"]{1,40}[|｜]>|\[/?[A-Z][A-Z_]{2,20}\]")

@@ -17,7 +17,7 @@ from pathlib import Path
 from IPython.display import Markdown, clear_output, display
 from llama_cpp import Llama
 
-from benchmarks.random_model import STYLES, make
+from tools.benchmarks.random_model import STYLES, make
 from llama_nbchat import Chat, load
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home()/".cache"))/"llama_nbchat"/"benchmarks"

@@ -13,9 +13,9 @@ import nbformat
 import yaml
 from nbdev.serve import proc_nbs
 
-from docs.pages import Pages, readme
+from tools.site.pages import Pages, readme
 
-root = Path(__file__).parent.parent
+root = Path(__file__).parent.parent.parent
 site = root/"_docs"
 
 

@@ -1,6 +1,6 @@
 """Runs the notebooks in a real Jupyter kernel, as a reader does, and makes README.md from the index.
 
-`python -m tests.notebooks [name ...]` stores the outputs, and writes README.md; the tests check that doing so changes nothing.
+`python -m tools.outputs [name ...]` stores the outputs, and writes README.md; the tests check that doing so changes nothing.
 What was measured is kept if all notebooks are run, and stored anew for those that are named.
 """
 import re
@@ -11,7 +11,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbdev.clean import clean_nb
 
-from docs.pages import readme
+from tools.site.pages import readme
 
 root = Path(__file__).parent.parent
 nbs = root/"nbs"
