@@ -19,6 +19,7 @@ from llama_nbchat.local.template import *
 from llama_nbchat.local.engine import *
 from llama_nbchat.local.states import *
 from llama_nbchat.local.opening import *
+from llama_nbchat.found import *
 from llama_nbchat.load import *
 from llama_nbchat.context import *
 from llama_nbchat.places import *
@@ -36,7 +37,7 @@ def load_ipython_extension(ipython):
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
+    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError",
 ]

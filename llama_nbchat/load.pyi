@@ -2,7 +2,7 @@ from __future__ import annotations
 from typing import Any
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.errors import ModelTypeError
 from llama_nbchat.errors import ParameterError
 from llama_nbchat.model import ChatModel
@@ -11,10 +11,6 @@ __all__ = ['load', 'is_file', 'chat_parameters', 'template_variables', 'demo_pat
 
 def is_file(source: Any) -> bool:
     """Whether `load` would load a file for this source."""
-    ...
-
-def demo_path() -> Path:
-    """Where the demo model lies: a GGUF file inside the package."""
     ...
 
 def chat_parameters() -> frozenset[str]:

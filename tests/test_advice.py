@@ -29,7 +29,7 @@ def refused(call, kind=ChatError):
     return str(error.value)
 
 
-@pytest.mark.parametrize("name", ("llama3.2", "qwen3:4b", "meta-llama/Llama-3.2-1B-Instruct", "hf.co/x/Llama-3.2-GGUF", "mistral", "smollm2", "ollama:llama3.2", "gemma-3-4b-it",
+@pytest.mark.parametrize("name", ("llama3.2", "qwen3:4b", "meta-llama/Llama-3.2-1B-Instruct", "hf.co/x/Llama-3.2-GGUF", "mistral", "smollm3", "ollama:llama3.2", "gemma-3-4b-it",
     "gpt-4o", "claude-3-opus", "https://huggingface.co/x/y-GGUF", "deepseek-r1:7b", "TheBloke/Llama-2-7B-Chat-GGUF", "phi4"))
 def test_names_of_models(name):
     for use in (load, Chat):

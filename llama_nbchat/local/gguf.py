@@ -124,6 +124,7 @@ class Header:
     tensors:dict[str, "Tensor"] = field(default_factory=dict)   # Where the weights lie
     begin:int = 0            # Where the weights begin, in bytes
     end:int = 0              # Where the last of them ends, as far as it is known
+    brief:bool = False       # Was it read to the vocabulary alone?
 
     @property
     def architecture(self) -> str: return str(self.values.get("general.architecture", ""))
@@ -203,7 +204,7 @@ def _header(front, brief):
     if front.take(4) != b"GGUF": front.refuse("is not a GGUF file.")
     _check_version(front, front.number(4))
     n_tensors,n_keys = front.number(10),front.number(10)
-    header = Header(Path(front.path), front.size, {})
+    header = Header(Path(front.path), front.size, {}, brief=brief)
     for _ in range(n_keys):
         front.spend(16)
         key = front.text()
@@ -251,7 +252,7 @@ def _check_family(header):
         if re.fullmatch(names, header.architecture): yield kind
     if header.own("pooling_type") not in (None, 0, 2**32 - 1): yield _EMBEDS
     if header.own("attention.causal") is False: yield _EMBEDS
-    if not header.tensors and "split.count" not in header.values: yield _FILE_TYPES["vocab"]
+    if not (header.tensors or header.brief or "split.count" in header.values): yield _FILE_TYPES["vocab"]
 
 # %% ../../nbs/20_gguf.ipynb #7334539b
 _LIMITS = {   # The least and the most that a number can be, by its key
