@@ -39,5 +39,5 @@ __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
     "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError",
+    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError",
 ]

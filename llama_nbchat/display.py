@@ -6,7 +6,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/display.html.md"""
 
 # %% auto #0
 __all__ = ['shell', 'display', 'Screen', 'GrowingText', 'with_font_size', 'NotebookScreen', 'TextScreen', 'open_screen',
-           'conversation']
+           'loading', 'conversation']
 
 # %% ../nbs/30_display.ipynb #a94a2d36
 import json
@@ -14,6 +14,8 @@ import math
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -27,7 +29,7 @@ from .reply import Delta, Reply
 
 # %% ../nbs/30_display.ipynb #384c4833
 __all__ = ["GrowingText", "Screen", "NotebookScreen", "TextScreen", "open_screen", "with_font_size", "conversation",
-    "shell"]   # and `display`, by name: this is the name of the module, too
+    "loading", "shell"]   # and `display`, by name: this is the name of the module, too
 
 # %% ../nbs/30_display.ipynb #cd0000f3
 def shell() -> Any:   # An IPython shell, or None
@@ -349,6 +351,49 @@ def open_screen(
     screen = TextScreen()
     if not live: screen.interval = math.inf
     return screen
+
+# %% ../nbs/30_display.ipynb #2901a9e1
+@contextmanager
+def loading(
+    name:str,              # What is loaded
+    clock=time.monotonic   # Tells the time in seconds
+) -> Iterator[Callable]:   # Takes how much is done: a number between 0 and 1
+    "Shows how much of a model is loaded, in a notebook and in a terminal, until it is there."
+    bar = _Bar(printable(name), clock)
+    try: yield bar
+    finally: bar.close()
+
+# %% ../nbs/30_display.ipynb #f0786d6a
+_AFTER,_EACH = 0.5,0.1   # Seconds until a bar is shown, and between two pictures of it
+
+class _Bar:
+    "A line that says how much is done, and goes away at the end."
+    def __init__(self, name, clock):
+        self.name,self.clock,self.output,self.written = name,clock,None,0
+        self.next = clock() + _AFTER
+
+    def __call__(self, done):
+        if self.clock() < self.next: return
+        self.next = self.clock() + _EACH
+        text = f"Loading {self.name}: {done:.0%}"
+        if getattr(shell(), "kernel", None) is not None:
+            self._put(_quiet(f"<progress value='{done:.2f}' max='1'></progress> {safe_text(text)}"))
+        elif sys.stderr is not None and sys.stderr.isatty(): self._write(text)
+
+    def _put(self, html):
+        content = {"text/markdown": html, "text/plain": ""}
+        if self.output: self.output.update(content, raw=True)
+        else: self.output = display(content, raw=True, display_id=True)
+
+    def _write(self, text):
+        sys.stderr.write("\r" + text.ljust(self.written) + "\r" * (not text))
+        sys.stderr.flush()
+        self.written = len(text)
+
+    def close(self):
+        "Leaves nothing behind."
+        if self.output: self._put("")
+        if self.written: self._write("")
 
 # %% ../nbs/30_display.ipynb #6bcd0853
 _FOLD = 3000   # Characters; a longer message is folded

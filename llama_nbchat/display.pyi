@@ -1,12 +1,15 @@
 from __future__ import annotations
 from typing import Any
 import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'loading', 'shell']
 
 def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
@@ -131,6 +134,29 @@ class TextScreen:
 def open_screen(font_size: int=..., live: bool=..., images: bool=...) -> Screen:
     """The best screen there is where this code runs."""
     ...
+
+@contextmanager
+def loading(name: str, clock=...) -> Iterator[Callable]:
+    """Shows how much of a model is loaded, in a notebook and in a terminal, until it is there."""
+    ...
+
+class _Bar:
+    """A line that says how much is done, and goes away at the end."""
+    name: Any
+    clock: Any
+    output: Any
+    written: Any
+    next: Any
+
+    def __init__(self, name, clock):
+        ...
+
+    def __call__(self, done):
+        ...
+
+    def close(self):
+        """Leaves nothing behind."""
+        ...
 
 def conversation(messages: ChatMessages, images: bool=...) -> str:
     """HTML that shows a conversation, and does nothing else."""

@@ -7,7 +7,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 # %% auto #0
 __all__ = ['printable', 'ChatError', 'made_printable', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError',
            'MessageTypeError', 'MessageError', 'ParameterError', 'ContextOverflowError', 'GenerationError',
-           'StateError', 'counted', 'shown', 'name_here', 'check_parameters', 'UseError', 'Advises']
+           'StateError', 'NotInstalledError', 'counted', 'shown', 'name_here', 'check_parameters', 'UseError',
+           'Advises']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
 import re
@@ -17,7 +18,7 @@ from textwrap import shorten
 
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "UseError", "check_parameters",
+           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError", "check_parameters",
            "name_here", "counted", "shown", "Advises", "printable", "made_printable"]
 
 # %% ../nbs/00_errors.ipynb #bbb0ed14
@@ -88,6 +89,10 @@ class GenerationError(ChatError, RuntimeError):
 # %% ../nbs/00_errors.ipynb #2aa7b7a4
 class StateError(ChatError, ValueError):
     "The file at `path` holds no state that this model could go on from."
+
+# %% ../nbs/00_errors.ipynb #995bbc9a
+class NotInstalledError(ChatError, ImportError):
+    "A package that this needs, called `name`, is not installed, or not for this machine."
 
 # %% ../nbs/00_errors.ipynb #75d2c9c0
 def counted(

@@ -3,7 +3,7 @@ from typing import Any
 from collections.abc import Collection
 from collections.abc import Iterable
 
-__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'UseError', 'check_parameters', 'name_here', 'counted', 'shown', 'Advises', 'printable', 'made_printable']
+__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'counted', 'shown', 'Advises', 'printable', 'made_printable']
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey: control characters other than the end of a line and a tab."""
@@ -53,6 +53,10 @@ class GenerationError(ChatError, RuntimeError):
 
 class StateError(ChatError, ValueError):
     """The file at `path` holds no state that this model could go on from."""
+    ...
+
+class NotInstalledError(ChatError, ImportError):
+    """A package that this needs, called `name`, is not installed, or not for this machine."""
     ...
 
 def counted(number: int, noun: str) -> str:

@@ -19,8 +19,10 @@ from textwrap import shorten
 from typing import Any
 
 from .completion import CompletionModel
+from .display import loading
 from .errors import ChatError, ModelNotFoundError, ModelTypeError, ParameterError, name_here
 from .found import demo_path, models, named, nearest
+from .installed import import_llama_cpp
 from .local.engine import Engine
 from .local.gguf import read_header
 from .local.opening import model_file, model_settings, open_file
@@ -79,8 +81,7 @@ def _check_settings(source, params):
 # %% ../nbs/32_load.ipynb #2741f01b
 def chat_parameters() -> frozenset[str]:  # Of `llama_cpp.Llama.create_chat_completion`
     "The names of the sampling parameters of a model that is loaded from a file."
-    import llama_cpp
-    sampling = inspect.signature(llama_cpp.Llama.create_chat_completion).parameters
+    sampling = inspect.signature(import_llama_cpp().Llama.create_chat_completion).parameters
     return frozenset(sampling) - {"self", "messages", "model", "stream"}
 
 # %% ../nbs/32_load.ipynb #06e93e5e
@@ -130,7 +131,8 @@ class Source:
 # %% ../nbs/32_load.ipynb #5b20e220
 def _open_file(source, cache_bytes=None, **params):
     "A model of a file. The chat format is for both, the `Llama` and its engine."
-    llm = open_file(_file_of(source), params)
+    path = _file_of(source)
+    with loading(path.name) as progress: llm = open_file(path, params, progress)
     ours = {"cache_bytes": cache_bytes, "chat_format": params.get("chat_format")}
     settings = {name: value for name, value in ours.items() if value is not None}
     return _engine(llm, **settings) if _is_llama(llm) else CompletionModel(llm)

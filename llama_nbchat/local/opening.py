@@ -11,8 +11,9 @@ __all__ = ['MAX_CONTEXT', 'model_file', 'open_file', 'model_settings']
 import inspect
 import os
 import re
-from collections.abc import Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -21,8 +22,10 @@ from textwrap import shorten
 from typing import Any
 from urllib.parse import quote
 
+from ..installed import import_llama_cpp
 from ..errors import ModelFileError, ModelNotFoundError, ParameterError, check_parameters
 from .gguf import read_header, why_no_chat
+from ..stop import StopButton
 
 # %% ../../nbs/29_opening.ipynb #bc11c03f
 __all__ = ["model_file", "open_file", "model_settings"]
@@ -242,6 +245,52 @@ def _settings(llama_cpp, trained):
     return dict(n_ctx=min(trained or MAX_CONTEXT, MAX_CONTEXT), n_threads=_physical_cores(),
         n_gpu_layers=-1 if llama_cpp.llama_supports_gpu_offload() else 0, verbose=False)
 
+# %% ../../nbs/29_opening.ipynb #95a0fafc
+def _free_memory():
+    "How many bytes there are left, for this process and its container; None if the system does not tell."
+    available = re.search(r"MemAvailable:\s*(\d+) kB", _read_text("/proc/meminfo"))
+    if not available: return None
+    limit,used = (_read_text(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    of_container = [int(limit) - int(used)] if limit.isdigit() and used.isdigit() else []
+    return max(0, min([int(available[1]) * 1024, *of_container]))
+
+# %% ../../nbs/29_opening.ipynb #67e2c8e7
+def _bytes_of_cache(header):
+    "About how many bytes of the KV cache each token takes."
+    def number(key): return max(header.numbers(key), default=0)
+    layers,heads = number("block_count"),number("attention.head_count")
+    whole = number("embedding_length") // max(heads, 1)
+    sizes = [number(f"attention.{part}_length") or whole for part in ("key", "value")]
+    with_cache = header.numbers("attention.head_count_kv") or [heads]
+    each = sum(with_cache) if len(with_cache) > 1 else layers * with_cache[0]
+    return 2 * each * sum(sizes)
+
+# %% ../../nbs/29_opening.ipynb #a100e510
+def _say_if_too_large(header, settings):
+    free,each,n_ctx = _free_memory(),_bytes_of_cache(header),settings["n_ctx"] or header.own("context_length") or 0
+    offloaded = settings["n_gpu_layers"]
+    if free is None or offloaded or not isinstance(n_ctx, int): return
+    file = header.size + sum(other.size for other in _other_parts(header))
+    if file + each * n_ctx <= free: return
+    fitting = max(0, free - file) // max(each, 1) // 256 * 256
+    advice = f"With n_ctx={fitting} it would fit." if fitting >= 512 else "Take a smaller model."
+    warnings.warn(f"{header.path.name} will take about {_in_words(file + each * n_ctx)} of memory ({_in_words(file)} the "
+        f"file, {_in_words(each * n_ctx)} a conversation of {n_ctx:,} tokens), and {_in_words(free)} are free. {advice}",
+        stacklevel=2)
+
+# %% ../../nbs/29_opening.ipynb #1de366da
+def _in_words(n): return f"{n / 1e9:.1f} GB" if n >= 1e8 else f"{n / 1e6:.1f} MB"
+
+# %% ../../nbs/29_opening.ipynb #21aa7540
+def _while_loading(llama_cpp, progress, button):
+    "What llama.cpp calls while it loads; it gives up once the button is pressed."
+    @llama_cpp.llama_progress_callback
+    def callback(done, _):
+        with suppress(Exception):
+            if progress: progress(done)
+        return not button.pressed
+    return callback
+
 # %% ../../nbs/29_opening.ipynb #594e7dc8
 @cache
 def _error_log(llama_cpp):
@@ -271,9 +320,14 @@ def _reason(errors):
 # %% ../../nbs/29_opening.ipynb #ec074a61
 @cache
 def _llama_class():
-    "A `llama_cpp.Llama` that does not see the templates of its file while it is made."
+    "A `llama_cpp.Llama` that tells how far it is, and does not see the templates of its file, while it is made."
     from llama_cpp import Llama
     class LlamaWithoutTemplates(Llama):
+        @property
+        def model_params(self): return self._model_params
+        @model_params.setter
+        def model_params(self, params):
+            self._model_params,params.progress_callback = params,self._while_loading
         @property
         def metadata(self): return self._seen
         @metadata.setter
@@ -283,9 +337,12 @@ def _llama_class():
     return LlamaWithoutTemplates
 
 # %% ../../nbs/29_opening.ipynb #bd02c519
-def _opened(path, settings):
+def _opened(path, settings, while_loading):
     "A `Llama` of a file; its templates are compiled by llama-cpp-python when they are used."
-    llm = _llama_class()(path, **settings)
+    llm = object.__new__(_llama_class())
+    llm._while_loading = while_loading
+    llm.__init__(path, **settings)
+    llm._while_loading = None
     llm.metadata.update(llm._unseen)
     for key,text in llm._unseen.items():
         name = key.removeprefix("tokenizer.") if key != "tokenizer.chat_template" else "chat_template.default"
@@ -307,11 +364,12 @@ def _when_used(llm, text):
 
 # %% ../../nbs/29_opening.ipynb #ef5616de
 def open_file(
-    path:Path,    # What `model_file` has found
-    params:dict   # Parameters of `llama_cpp.Llama`; the others are those that suit a chat
-) -> Any:         # A `llama_cpp.Llama`
+    path:Path,               # What `model_file` has found
+    params:dict,             # Parameters of `llama_cpp.Llama`; the others are those that suit a chat
+    progress:Callable=None   # Is told how much has been loaded: a number between 0 and 1
+) -> Any:                    # A `llama_cpp.Llama`
     "The model in a file. Raises `ModelFileError`, or `ParameterError` for what `Llama` does not take."
-    import llama_cpp
+    llama_cpp = import_llama_cpp()
     if "model_path" in params:
         raise ParameterError(f"The model is the first argument: write load({str(params['model_path'])!r}).",
             name="model_path", nearest=None)
@@ -320,16 +378,21 @@ def open_file(
     if not isinstance(n_ctx, int) or n_ctx < 0:
         raise ParameterError(f"n_ctx is a number of tokens, such as 4096, not {n_ctx!r}.", name="n_ctx", nearest=None)
     overrides = params.get("kv_overrides")
-    try: trained = _examined(path, overrides if isinstance(overrides, Mapping) else {}).own("context_length")
+    try: header = _examined(path, overrides if isinstance(overrides, Mapping) else {})
     except OSError as error:
         raise ModelFileError(f"{str(path)!r} can't be read: {error.strerror}.", path=str(path)) from error
+    trained = header.own("context_length")
     settings = {**_settings(llama_cpp, trained if isinstance(trained, int) else 0), **params}
-    with _log(llama_cpp) as errors:
-        try: llm = _opened(str(path), settings)
+    _say_if_too_large(header, settings)
+    with _log(llama_cpp) as errors, StopButton() as button:
+        try: llm = _opened(str(path), settings, _while_loading(llama_cpp, progress, button))
         except (TypeError, AttributeError) as error:
             raise ParameterError(f"The parameters do not fit: {error}.", name=None, nearest=None) from error
         except Exception as error: errors.append(str(error) or "there is not enough memory")
-        else: return _chatting(llama_cpp, llm)
+        else:
+            if not button.pressed: return _chatting(llama_cpp, llm)
+            llm.close()
+    if button.pressed: raise KeyboardInterrupt
     reason = _reason(errors)
     advice = "The file may be damaged: download it again. If it is of a new kind, update llama-cpp-python."
     if re.search("memory|alloc|context", " ".join(errors)):
@@ -349,5 +412,5 @@ def _chatting(llama_cpp, llm):
 # %% ../../nbs/29_opening.ipynb #23139495
 def model_settings() -> frozenset[str]:  # Parameters of `llama_cpp.Llama`, and `cache_bytes`
     "The names that `load` takes for a file."
-    import llama_cpp
+    llama_cpp = import_llama_cpp()
     return frozenset(inspect.signature(llama_cpp.Llama).parameters) - {"model_path", "kwargs"} | {"cache_bytes"}

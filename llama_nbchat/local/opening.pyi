@@ -1,6 +1,7 @@
 from __future__ import annotations
 from typing import Any
 import os
+from collections.abc import Callable
 from pathlib import Path
 from llama_nbchat.errors import ModelFileError
 from llama_nbchat.errors import ModelNotFoundError
@@ -13,7 +14,7 @@ def model_file(source: str | os.PathLike) -> Path:
     """The path of the model file, once it is known to be one. Raises `ModelNotFoundError` or `ModelFileError`."""
     ...
 
-def open_file(path: Path, params: dict) -> Any:
+def open_file(path: Path, params: dict, progress: Callable | None=...) -> Any:
     """The model in a file. Raises `ModelFileError`, or `ParameterError` for what `Llama` does not take."""
     ...
 
