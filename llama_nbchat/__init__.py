@@ -12,6 +12,7 @@ from llama_nbchat.model import *
 from llama_nbchat.reasoning import *
 from llama_nbchat.completion import *
 from llama_nbchat.scripted import *
+from llama_nbchat.server import *
 from llama_nbchat.local.gguf import *
 from llama_nbchat.local.sandbox import *
 from llama_nbchat.local.saved import *
@@ -37,7 +38,7 @@ def load_ipython_extension(ipython):
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ScriptedModel", "Delta",
+    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError",
 ]

@@ -28,6 +28,13 @@ class CompletionModel(ChatModel):
         """About how many tokens of the context window the conversation takes."""
         ...
 
+def without_reasoning(messages):
+    """What servers take: some refuse what they have sent themselves."""
+    ...
+
 def read_chunk(chunk, reason, usage) -> tuple[str, str, str | None, dict]:
     """Text and reasoning of a chunk, finish reason and usage. Raises an error for what is no part of the dialect."""
+    ...
+
+def usage_of(usage, pieces):
     ...

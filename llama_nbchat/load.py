@@ -20,7 +20,7 @@ from typing import Any
 
 from .completion import CompletionModel
 from .display import loading
-from .errors import ChatError, ModelNotFoundError, ModelTypeError, ParameterError, name_here
+from .errors import ChatError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters, name_here
 from .found import demo_path, models, named, nearest
 from .installed import import_llama_cpp
 from .local.engine import Engine
@@ -28,6 +28,7 @@ from .local.gguf import read_header
 from .local.opening import model_file, model_settings, open_file
 from .local.sandbox import SandboxedTemplate, TemplateFault
 from .model import ChatModel, is_model
+from .server import SETTINGS, ServerModel, is_address
 
 # %% ../nbs/32_load.ipynb #9a1c9824
 __all__ = ["load", "is_file", "chat_parameters", "template_variables", "demo_path"]
@@ -37,7 +38,7 @@ def is_file(
     source:Any  # Whatever `load` takes
 ) -> bool:
     "Whether `load` would load a file for this source."
-    return source is None or isinstance(source, (str, os.PathLike))
+    return source is None or isinstance(source, (str, os.PathLike)) and not is_address(source)
 
 # %% ../nbs/32_load.ipynb #903f3c2f
 _A_PATH = re.compile(r"[./~\\]|\w:[/\\]|.*[/\\].*\.gguf$", re.IGNORECASE)   # how one begins, or a file in a folder
@@ -137,7 +138,12 @@ def _open_file(source, cache_bytes=None, **params):
     settings = {name: value for name, value in ours.items() if value is not None}
     return _engine(llm, **settings) if _is_llama(llm) else CompletionModel(llm)
 
+def _open_server(source, **settings): return ServerModel(source, **settings)
+
+def _check_server(source, settings): check_parameters(settings, SETTINGS, "A server")
+
 _SOURCES = [
+    Source(is_address, _open_server, check=_check_server),
     Source(is_file, _open_file, check=_check_settings),
     Source(_is_llama, _engine, frozenset(("chat_format", "cache_bytes"))),
     Source(is_model, lambda model: model),
@@ -145,8 +151,8 @@ _SOURCES = [
 
 # %% ../nbs/32_load.ipynb #2b4122ee
 def load(
-    source:Any=None,  # A file, a name, a `Llama`, an object with `create_chat_completion`, a `ChatModel`; None: the demo
-    **params          # For a file: parameters of `llama_cpp.Llama`, such as `n_ctx` (tokens), `n_threads`
+    source:Any=None,  # A file, a name, an address, a `Llama`, a `ChatModel`, or an object like one; None: the demo model
+    **params          # For a file: parameters of `llama_cpp.Llama`, such as `n_ctx` (tokens); for a server: `model`, `api_key`
 ) -> ChatModel:       # Ready to chat with
     "A model to chat with. Raises `ModelNotFoundError`, `ModelFileError`, `ModelTypeError` or `ParameterError`."
     kind = next(kind for kind in _SOURCES if kind.takes(source))

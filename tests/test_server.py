@@ -1,0 +1,423 @@
+"Servers: a scripted one for all that can go wrong and for what each kind of server sends, and a real one."
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from llama_nbchat import (Chat, ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, NotInstalledError, ParameterError,
+    ServerModel, load)
+from llama_nbchat.found import demo_path
+
+KEY = "sk-secret-1234567890"
+
+
+def sse(*chunks, end=True):
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n" * end
+
+
+def says(text=None, reason=None, **delta):
+    return {"choices": [{"index": 0, "delta": {**({} if text is None else {"content": text}), **delta}, "finish_reason": reason}]}
+
+
+def spent(prompt, completion=2, **more):
+    return {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion, **more}}
+
+
+GOOD = sse(says("Hello"), says(" there", "stop"), spent(9))
+
+
+class Server(ThreadingHTTPServer):
+    "Answers paths as `ways` says: a text, or a function of handler and request."
+    daemon_threads = True
+
+    def __init__(self, **ways):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.ways, self.asked, self.closed = {"/v1/models": {"data": [{"id": "tiny"}]}, **ways}, [], threading.Event()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def chats(self): return [request for path, request, _ in self.asked if path == "/v1/chat/completions"]
+
+    def handle_error(self, request, address): self.closed.set()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self): self.do_POST()
+
+    def do_POST(self):
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = json.loads(content) if content else None
+        self.server.asked.append((self.path, request, {name.title(): value for name, value in self.headers.items()}))
+        way = self.server.ways.get(self.path)
+        if isinstance(way, list): way = way.pop(0) if len(way) > 1 else way[0]
+        if callable(way): way = way(self, request)
+        if way is None: return self.send(404, "no such page", "text/plain")
+        if way is ...: return
+        code, body, kind, headers = (*way, None, {})[:4] if isinstance(way, tuple) else (200, way, None, {})
+        self.send(code, body, kind, **(headers or {}))
+
+    def send(self, status, body, kind=None, **headers):
+        content = (body if isinstance(body, (str, bytes)) else json.dumps(body))
+        content = content.encode() if isinstance(content, str) else content
+        self.send_response(status)
+        kind = kind or ("text/event-stream" if content.startswith((b"data:", b"event:", b":")) else "application/json")
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def begin(self, text):
+        "A stream of which a part is sent, and no more."
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(text.encode())
+        self.wfile.flush()
+        self.close_connection = True
+        return ...
+
+    def log_message(self, *args): pass
+
+
+@contextmanager
+def serving(answer=GOOD, **ways):
+    server = Server(**{"/v1/chat/completions": answer, **ways})
+    try: yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def status(code, message="no", **headers): return code, {"error": {"message": f"{message} ({KEY})", "type": "x"}}, None, headers
+
+
+def send(*what): return lambda handler, request: handler.send(what[0], *what[1:3], **(what[3] if len(what) > 3 else {})) or ...
+
+
+def hang(handler, request):
+    handler.server.closed.wait(20)
+    return ...
+
+
+def slow(handler, request):
+    handler.begin(sse(says("Hel"), end=False))
+    handler.server.closed.wait(20)
+    return ...
+
+
+def reset(handler, request):
+    handler.begin(sse(says("Hel"), end=False))
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    handler.connection.close()
+    return ...
+
+
+# What is sent, what the error says, and whether a part of the answer was there before.
+FAILURES = {
+    "no key": (send(*status(401)), "refuses the key", False),
+    "forbidden": (send(*status(403)), "refuses the key", False),
+    "no model": (send(*status(404)), "does not know this model", False),
+    "bad request": (send(*status(400, "bad temperature")), "error 400: bad temperature", False),
+    "unprocessable": (send(422, {"detail": [{"msg": "field required"}]}), "error 422", False),
+    "too long, llama-server": (send(400, {"error": {"type": "exceed_context_size_error", "message": "the request exceeds the available context size",
+        "n_prompt_tokens": 5000, "n_ctx": 4096}}), "context window", False),
+    "too long, vLLM": (send(400, {"error": {"message": "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"}}),
+        "context window", False),
+    "busy for ever": (send(*status(429, Retry_After="0")), "is busy", False),
+    "busy for hours": (send(*status(429, Retry_After="86400")), "is busy", False),
+    "loading": (send(*status(503, "Loading model", Retry_After="0")), "is busy", False),
+    "broken": (send(*status(500, "out of memory")), "error 500: out of memory", False),
+    "bad gateway": (send(502, "<html>bad gateway</html>", "text/html"), "error 502", False),
+    "redirect": (send(302, "", "text/plain", {"Location": "http://evil.example/v1"}), "not followed", False),
+    "web page": (send(200, "<!doctype html><p>Welcome", "text/html"), "no chat server", False),
+    "no JSON": (send(200, "data: {not json\n\n", "text/event-stream"), "before its first word", False),
+    "no JSON later": (send(200, sse(says("Hel"), end=False) + "data: {oops\n\n"), "in the middle", True),
+    "a list": (send(200, "data: [1]\n\n"), "not a dict", False),
+    "choices of no kind": (send(200, 'data: {"choices": 7}\n\n'), "not a list", False),
+    "numbers for text": (send(200, sse(says(7))), "not text", False),
+    "error in the stream": (send(200, sse(says("Hel"), {"error": {"message": f"slot failed {KEY}"}})), "slot failed", True),
+    "error at once": (send(200, sse({"error": "no slots"})), "no slots", False),
+    "error event": (send(200, 'event: error\ndata: {"error": "crashed"}\n\n'), "crashed", False),
+    "ended by error": (send(200, sse(says("Hel"), says(reason="error"))), "broke off", True),
+    "cut at once": (lambda handler, request: handler.begin(""), "has sent nothing", False),
+    "cut in the middle": (lambda handler, request: handler.begin(sse(says("Hel"), end=False)), "the connection has ended", True),
+    "cut in a line": (lambda handler, request: handler.begin(sse(says("Hel"), end=False) + 'data: {"choi'), "in the middle", True),
+    "reset": (reset, "in the middle", True),
+    "hangs": (hang, "not answered in time, before its first word", False),
+    "hangs in the middle": (slow, "not answered in time, in the middle", True),
+    "nothing said": (send(200, sse(says(reason="stop"))), "answered with nothing", False),
+    "endless line": (lambda handler, request: handler.begin("data: " + "x" * (2**24 + 2**17)), "too long", False),
+    "long error": (send(500, {"error": {"message": "x" * 10**6}}), "error 500: x", False),
+    "control characters": (send(500, {"error": {"message": "\x1b[2Jgone"}}), "error 500", False),
+    "not even HTTP": (lambda handler, request: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n") and handler.wfile.flush() or setattr(handler, "close_connection", True) or ...,
+        "8080|127.0.0.1", False),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures(name, capsys, monkeypatch):
+    "A clear error, the history as it was or with the part that had come, and the key nowhere."
+    monkeypatch.setattr("llama_nbchat.server.time.sleep", lambda seconds: None)
+    way, words, partial = FAILURES[name]
+    with serving() as server:
+        chat = Chat(load(server.address, api_key=KEY, timeout=1))
+        chat("Hi")
+        before = chat.messages.get_messages()
+        server.ways["/v1/chat/completions"] = way
+        with pytest.raises(ChatError) as caught: chat("And?")
+        said = str(caught.value)
+        assert any(word in said for word in words.split("|")), said
+        assert len(said) < 1200 and "\x1b" not in said
+        assert chat.messages.get_messages()[:len(before)] == before
+        assert len(chat.messages) == len(before) + 2 * partial and (not partial or chat.last.text == "Hel")
+        if "middle" in name or "stream" in name: assert len(server.chats()) == 2   # nothing is asked again after the first word
+        server.closed.set()
+        server.ways["/v1/chat/completions"] = GOOD
+        assert chat("Once more").text == "Hello there"
+        everything = "".join(traceback.format_exception(caught.value)) + repr(chat) + repr(chat.model) + repr(vars(chat.model))
+        everything += "".join(capsys.readouterr()) + repr(chat.messages) + json.dumps(chat.messages.get_messages())
+        assert KEY not in everything
+        assert all(headers["Authorization"] == f"Bearer {KEY}" for path, _, headers in server.asked)
+
+
+def test_a_busy_server_is_asked_again_as_it_wants(monkeypatch):
+    waits = []
+    monkeypatch.setattr("llama_nbchat.server.time.sleep", waits.append)
+    with serving([status(429, Retry_After="7"), status(503), GOOD]) as server:
+        assert Chat(load(server.address))("Hi").text == "Hello there"
+    assert waits == [7.0, 2.0]
+
+
+def test_nobody_is_there():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for address in (f"http://127.0.0.1:{port}", f"localhost:{port}/v1"):
+        with pytest.raises(GenerationError, match="Nothing answers at .*is the server running"): load(address)
+
+
+@pytest.mark.parametrize("address", ("{}", "{}/", "{}/v1", "{}/v1/", "{}/v1/chat/completions", "127.0.0.1:{port}"))
+def test_addresses(address):
+    with serving() as server:
+        assert Chat(address.format(server.address, port=server.server_port))("Hi").text == "Hello there"
+
+
+def test_which_model():
+    with serving(**{"/v1/models": {"data": [{"id": "qwen3:4b"}, {"id": "gemma"}]}}) as server:
+        with pytest.raises(ModelNotFoundError, match="several models. There is: 'qwen3:4b', 'gemma'"): load(server.address)
+        with pytest.raises(ModelNotFoundError, match="no model 'llama'"): load(server.address, model="llama")
+        assert load(server.address, model="qwen").name == "qwen3:4b"
+        with pytest.raises(ParameterError, match="Did you mean 'n_ctx'"): load(server.address, ctx=5)
+    with serving(**{"/v1/models": {"data": []}}) as server:
+        with pytest.raises(ModelNotFoundError, match="has loaded no model"): load(server.address)
+    with serving(**{"/v1/models": None}) as server:
+        assert load(server.address, model="mine").name == "mine"
+
+
+def test_key_of_the_environment(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving() as server:
+        load(server.address)
+        assert {headers["Authorization"] for _, _, headers in server.asked} == {f"Bearer {KEY}"}
+    with pytest.raises(ParameterError): load("http://127.0.0.1:9", api_key="käse")
+
+
+def test_without_the_client(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(NotInstalledError, match=r'pip install "llama_nbchat\[server\]"'): load("http://127.0.0.1:9")
+
+
+KINDS = {
+    "llama-server": ({"/props": {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 2}, "/v1/chat/completions/input_tokens":
+        {"input_tokens": 42}}, 4096, "counts exactly, resumes"),
+    "vLLM": ({"/version": {"version": "0.11"}, "/v1/models": {"data": [{"id": "tiny", "max_model_len": 8192}]}, "/tokenize": {"count": 42}},
+        8192, "counts exactly, resumes"),
+    "Ollama": ({"/api/version": {"version": "0.13"}, "/api/ps": {"models": [{"name": "tiny", "context_length": 4096}]}}, 4096, "counts about"),
+    "LM Studio": ({"/api/v0/models": {"data": [{"id": "tiny", "loaded_context_length": 4096}]}}, 4096, "counts about"),
+    "llama_cpp.server": ({"/openapi.json": {"info": {"title": "🦙 llama.cpp Python API"}}}, None, "counts about"),
+    "server": ({}, None, "counts about"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(kind):
+    ways, n_ctx, words = KINDS[kind]
+    with serving(**ways) as server:
+        model = load(server.address)
+        assert f", {kind}, " in repr(model) and words in repr(model) and model.n_ctx == n_ctx
+        chat = Chat(model, top_k=5, repeat_penalty=1.1, max_tokens=-1)
+        assert chat("Hi").text == "Hello there"
+        sent = server.chats()[-1]
+        assert sent["top_k"] == 5 and "max_tokens" not in sent and sent["model"] == "tiny"
+        assert ("repetition_penalty" in sent) == (kind == "vLLM")
+        if "exactly" in words: assert chat.context.used == 42
+
+
+def test_count_falls_back(monkeypatch):
+    "A server that can't count any more is not asked again."
+    with serving(**{**KINDS["llama-server"][0], "/v1/chat/completions/input_tokens": None}) as server:
+        model = load(server.address)
+        assert model.count([{"role": "user", "content": "x" * 400}]) == 108
+        assert "counts about" in repr(model)
+
+
+def test_reasoning_progress_and_usage():
+    for name in ("reasoning", "reasoning_content"):
+        answer = sse({"choices": [], "prompt_progress": {"total": 100, "cache": 10, "processed": 50, "time_ms": 5}}, says(**{name: "Hm. "}),
+            says(**{name: "So."}), says("Four"), says(".", "stop"), spent(100, 6, prompt_tokens_details={"cached_tokens": 10}))
+        with serving(answer) as server:
+            chat, seen = Chat(load(server.address)), []
+            chat.watchers.append(lambda reply, delta: seen.append(delta.progress))
+            reply = chat("2 + 2?")
+            assert (reply.text, reply.reasoning) == ("Four.", "Hm. So.") and (50, 100) in seen
+            assert (reply.usage.prompt_tokens, reply.usage.cached_tokens, reply.usage.completion_tokens) == (100, 10, 6)
+            chat("Again")
+            assert "Hm." not in json.dumps(server.chats()[-1])   # some servers refuse what they have sent themselves
+
+
+def test_a_server_that_does_not_stream():
+    with serving({"choices": [{"message": {"content": "All at once."}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3, "completion_tokens": 3}}) as server:
+        assert Chat(load(server.address))("Hi").text == "All at once."
+
+
+def test_odd_lines():
+    answer = (": comment\r\n\r\nevent: message\r\nid: 4\r\ndata: " + json.dumps(says("A")) + "\r\n\r\ndata:" + json.dumps(says("ä🦙", "stop")) + "\n\n")
+    with serving(answer.encode()) as server: assert Chat(load(server.address))("Hi").text == "Aä🦙"
+
+
+def test_resume():
+    for kind, extra in (("llama-server", {}), ("vLLM", {"continue_final_message": True, "add_generation_prompt": False})):
+        with serving([sse(says("One, two", "length")), sse(says(", three", "stop"))], **KINDS[kind][0]) as server:
+            chat = Chat(load(server.address))
+            chat("Count")
+            assert chat.resume().text == "One, two, three"
+            sent = server.chats()[-1]
+            assert sent["messages"][-1] == {"role": "assistant", "content": "One, two"} and sent.items() >= extra.items()
+    with serving(sse(says("One", "length"))) as server:
+        chat = Chat(load(server.address))
+        chat("Count")
+        with pytest.raises(ChatError, match="can't go on"): chat.resume()
+
+
+def test_dropped_beginning_is_said():
+    "A server that reads far fewer tokens than the conversation has."
+    def answer(handler, request):
+        size = sum(8 + len(message["content"]) // 4 for message in request["messages"])
+        return sse(says("x" * 400, "stop"), spent(min(round(1.2 * size), 700)))
+    with serving(answer) as server:
+        chat = Chat(load(server.address))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(16): chat("word " * 40)
+    assert caught and "left out the beginning" in str(caught[0].message) and "n_ctx=700" in str(caught[0].message)
+
+
+def test_window_is_learned_from_the_error():
+    def answer(handler, request):
+        size = sum(len(message["content"]) for message in request["messages"])
+        if size < 2000: return sse(says("Hello", "stop"), spent(size // 4))
+        return 400, {"error": {"message": "This model's maximum context length is 500 tokens. However, you requested 600 tokens"}}
+    with serving(answer) as server:
+        chat = Chat(load(server.address))
+        for _ in range(3): chat("word " * 100)
+        with pytest.raises(ContextOverflowError) as caught:
+            for _ in range(3): chat("word " * 100)
+        assert (caught.value.n_ctx, caught.value.prompt_tokens) == (500, 600)
+        assert chat("word " * 100).left_out > 0
+
+
+def test_an_interrupt_closes_the_request():
+    "The server sees that nobody reads any more."
+    gone = threading.Event()
+    def endless(handler, request):
+        handler.begin("")
+        try:
+            for n in range(10_000):
+                handler.wfile.write(sse(says(f"{n} "), end=False).encode())
+                handler.wfile.flush()
+                if n == 5: os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+        except OSError: gone.set()
+        return ...
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with serving(endless) as server:
+            reply = Chat(load(server.address))("Count")
+            assert reply.interrupted and reply.text.startswith("0 1 2") and gone.wait(5)
+    finally: signal.signal(signal.SIGINT, usual)
+
+
+def test_threads_share_a_server():
+    with serving() as server:
+        model, texts = load(server.address), []
+        threads = [threading.Thread(target=lambda: texts.append(Chat(model)("Hi").text)) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join(20)
+    assert texts == ["Hello there"] * 8
+
+
+def test_what_can_not_be_sent():
+    with serving() as server:
+        chat = Chat(load(server.address))
+        for params, words in (({"temprature": 1}, "Did you mean 'temperature'"), ({"logit_bias": {1: object()}}, "can't be sent"), ({"n": 3}, "one answer")):
+            with pytest.raises(ParameterError, match=words): chat("Hi", **params)
+        assert server.chats() == [] and len(chat.messages) == 0
+        chat("Hi", extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+        assert server.chats()[-1]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+@pytest.fixture(scope="module")
+def real():
+    "llama-cpp-python's own server, with the demo model."
+    pytest.importorskip("starlette_context")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", "--model", str(demo_path()), "--n_ctx", "2048", "--host", "127.0.0.1",
+        "--port", str(port), "--chat_format", "llama-2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(150):
+            with socket.socket() as tries:
+                if tries.connect_ex(("127.0.0.1", port)) == 0: break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_the_same_talk_with_a_file_and_a_server(real):
+    "Ten turns with a retry, a fork and an undo: the same history, at temperature 0."
+    def talk(chat):
+        chat("Name the planets in the solar system")
+        chat("Please reverse the list")
+        chat("Please sort the list by the mass of the planet")
+        chat.retry()
+        other = chat.fork()
+        other("Which one is the largest?")
+        for prompt in ("And the smallest?", "How many moons does Mars have?", "Tell me about Venus", "What is the third one?", "Thank you"): chat(prompt)
+        chat.undo()
+        chat.edit("List the gas giants")
+        return chat.messages.get_messages(), other.messages.get_messages()
+    system = "Answer in a very concise and accurate way"
+    local = talk(Chat(load(demo_path(), n_ctx=2048, chat_format="llama-2"), system, temperature=0))
+    assert talk(Chat(load(real), system, temperature=0)) == local
+
+
+def test_a_real_server_is_known(real):
+    model = load(real)
+    assert "llama_cpp.server" in repr(model) and model.name == "planets.gguf"
+    assert Chat(load(real, n_ctx=2048), overflow="error").context.limit == 2048
