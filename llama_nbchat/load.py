@@ -20,6 +20,7 @@ from typing import Any
 
 from .completion import CompletionModel
 from .display import loading
+from .download import download, hub_name
 from .errors import ChatError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters, name_here
 from .found import demo_path, models, named, nearest
 from .installed import import_llama_cpp
@@ -50,8 +51,9 @@ def _file_of(source):
     try: return model_file(source)
     except ModelNotFoundError as error:
         if not isinstance(source, str) or not source.strip() or len(source) > _LONGEST_NAME or _A_PATH.match(source): raise
-        among = models()
+        among,on_hub = models(),hub_name(source)
         found = named(source.removesuffix(".gguf"), among)
+        if found is None and on_hub: return download(*on_hub)
         if found is None: raise _with_names(error, nearest(source, among)) from None
         return model_file(found)
 
