@@ -117,7 +117,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
     overflow,font_size = _checked("overflow", _overflow),_checked("font_size", _font_size)
 
     def __init__(self,
-        llm:Any=None,             # Whatever `load` takes: a path, a `Llama`, a model; None: the demo model
+        llm:Any=None,             # Whatever `load` takes: a path, a name, an address, a model; None: the demo model
         system_message:str=None,  # An instruction for the whole conversation
         *,
         font_size:int=16,         # Of the answers in a notebook, in pixels

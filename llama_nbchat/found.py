@@ -322,7 +322,7 @@ def _blob(root, manifest):
         layers = json.loads(manifest.read_bytes())["layers"]
         digest = next(layer["digest"] for layer in layers if layer["mediaType"] == "application/vnd.ollama.image.model")
         kind,_,checksum = digest.partition(":")
-        if not re.fullmatch(r"[0-9a-f]{6,128}", checksum): return None,"has a manifest that is none"
+        if kind != "sha256" or not re.fullmatch(r"[0-9a-f]{6,128}", checksum): return None,"has a manifest that is none"
     except StopIteration: return None,"is in Ollama's own form, and no GGUF file"
     except (OSError, ValueError, KeyError, TypeError, AttributeError): return None,"has a manifest that is none"
     found = [path for sign in "-:" if (path := root/"blobs"/f"{kind}{sign}{checksum}").exists()]
