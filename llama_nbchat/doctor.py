@@ -15,7 +15,7 @@ import shutil
 
 from .errors import ChatError
 from .found import models
-from .installed import cpu_flags, how_to_install, import_llama_cpp
+from .installed import how_to_install, import_llama_cpp
 
 # %% ../nbs/55_doctor.ipynb #c8001802
 __all__ = ["diagnosis"]

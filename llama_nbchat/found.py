@@ -96,7 +96,9 @@ def _as_lines(table):
 # %% ../nbs/31_found.ipynb #7f0954d2
 def _as_html(table, notes):
     if len(table) == 1: notes = ["There is no model here.", *notes]
-    def cells(line, tag): return "".join(f"<{tag} style='text-align: left'>{safe_text(cell)}</{tag}>" for cell in line)
+    def style(name): return "text-align: left" + "; white-space: nowrap" * (name in ("parameters", "context", "size"))
+    def cells(line, tag):
+        return "".join(f"<{tag} style='{style(name)}'>{safe_text(cell)}</{tag}>" for name, cell in zip(table[0], line))
     head,*lines = (f"<tr>{cells(line, 'td' if n else 'th')}</tr>" for n,line in enumerate(table))
     body = f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>" if lines else ""
     return body + "".join(f"<p>{safe_text(note)}</p>" for note in notes)

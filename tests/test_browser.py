@@ -366,3 +366,38 @@ def test_looks(notebook, theme, request):
     assert abs(brightness[0] - brightness[1]) > 100, colours
     assert "Which one has the most moons?" in page.text(2)
     if folder := os.environ.get("SCREENSHOTS"): page.page.screenshot(path=f"{folder}/{theme.split()[-1].lower()}.png")
+
+
+def test_models_loading_and_a_server(notebook):
+    "The table of models; a bar that is there while a model loads, and gone afterwards; a chat with a server, and its stop button."
+    from tests.test_server import says, serving, sse
+    answers = []
+    def answer(handler, request):
+        "The second answer goes on until nobody reads it any more."
+        answers.append(request)
+        if len(answers) == 1: return sse(says("A **server** says this.", "stop"))
+        handler.begin("")
+        try:
+            for n in range(2_000):
+                handler.wfile.write(sse(says(f"{n} "), end=False).encode())
+                time.sleep(0.02)
+        except OSError: answers.append("closed")
+        return ...
+    with serving(answer) as server:
+        page = notebook("from llama_nbchat import *\nmodels()",
+            "import time\nfrom llama_nbchat.display import loading\nwith loading('a-model.gguf') as progress:\n"
+            "    for n in range(30): time.sleep(0.05); progress(n / 30)\n    time.sleep(1)",
+            f"chat = Chat({server.address!r}, footer=True)\nchat('Hi')", "chat('Count')", "print(chat.last.interrupted, len(chat.messages))")
+        page.run(wait=False)
+        page.page.wait_for_selector("progress", timeout=60_000)
+        assert "Loading a-model.gguf" in page.text(1)
+        page.page.wait_for_function("() => document.body.innerText.includes('5 6 7')", timeout=60_000)
+        if folder := os.environ.get("SCREENSHOTS"): page.page.screenshot(path=f"{folder}/models.png")
+        page.command("notebook:interrupt-kernel")
+        for _ in range(100):
+            if "closed" in answers: break
+            time.sleep(0.1)
+        assert "demo" in page.text(0) and page.outputs(0).locator("table").count() == 1
+        assert "Loading" not in page.text(1) and page.page.locator("progress").count() == 0
+        assert "A server says this." in page.text(2) and page.outputs(2).locator("strong").count() == 1
+        assert "stopped" in page.text(3) and answers[-1] == "closed"

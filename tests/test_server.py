@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from llama_nbchat import (Chat, ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, NotInstalledError, ParameterError,
-    ServerModel, load)
+    load)
 from llama_nbchat.found import demo_path
 
 KEY = "sk-secret-1234567890"
