@@ -59,7 +59,7 @@ def _size(n):
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB" if n >= 1e6 else f"{n / 1e3:.0f} KB"
 
 # %% ../nbs/31_found.ipynb #8fa04e16
-class Models(Sequence):
+class Models(Sequence[Found]):
     "Models that were found, as a table."
     def __init__(self,
         rows:list[Found],     # The models
@@ -69,7 +69,7 @@ class Models(Sequence):
 
     def __len__(self) -> int: return len(self.rows)
 
-    def __getitem__(self, index): return self.rows[index] if isinstance(index, int) else Models(self.rows[index])
+    def __getitem__(self, index:int) -> Found: return self.rows[index] if isinstance(index, int) else Models(self.rows[index])
 
     def __repr__(self): return printable("\n".join([*_as_lines(_table(self.rows)), *self.notes]))
 

@@ -23,7 +23,7 @@ class Found:
     def __fspath__(self) -> str:
         ...
 
-class Models(Sequence):
+class Models(Sequence[Found]):
     """Models that were found, as a table."""
     rows: Any
     notes: Any
@@ -34,7 +34,7 @@ class Models(Sequence):
     def __len__(self) -> int:
         ...
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Found:
         ...
 
     def __repr__(self):

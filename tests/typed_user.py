@@ -5,7 +5,8 @@ What is wrong in it is marked, and a mark without a fault is a fault: so the che
 from collections.abc import Iterator
 from typing import assert_type
 
-from llama_nbchat import Chat, ChatMessages, ChatModel, Context, Delta, Engine, Message, Reply, ScriptedModel, Timings, Usage, load
+from llama_nbchat import Chat, ChatMessages, ChatModel, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models
+from llama_nbchat.found import Found
 
 chat = Chat("model.gguf", "Be brief", temperature=0, font_size=20, overflow="error", footer=False, images=True)
 reply = assert_type(chat("Hello", max_tokens=5), Reply)
@@ -74,3 +75,9 @@ engine = Engine(None)
 engine.save_state("talk.state")
 engine.load_state("talk.state")
 assert_type(engine.count([]), int)
+for row in models("qwen"): print(row.name, row.path, row.parameters, row.quantization, row.n_ctx, row.size, row.problem, row.also)
+assert_type(models()[0], Found)
+load(models()[0], n_ctx=2048)
+load("http://localhost:8080", model="qwen3", api_key="...")
+assert_type(ServerModel("localhost:8080").count([]), int)
+models(3)   # pyright: ignore[reportArgumentType]
