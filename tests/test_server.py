@@ -1,6 +1,7 @@
 "Servers: a scripted one for all that can go wrong and for what each kind of server sends, and a real one."
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,8 +9,9 @@ import sys
 import threading
 import time
 import traceback
+import urllib.request
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -379,17 +381,15 @@ def test_what_can_not_be_sent():
         assert server.chats()[-1]["chat_template_kwargs"] == {"enable_thinking": False}
 
 
-@pytest.fixture(scope="module")
-def real():
-    "llama-cpp-python's own server, with the demo model."
-    pytest.importorskip("starlette_context")
+@contextmanager
+def running(command):
+    "A server of its own, on a free port of the loopback interface."
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", "--model", str(demo_path()), "--n_ctx", "2048", "--host", "127.0.0.1",
-        "--port", str(port), "--chat_format", "llama-2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(150):
+        for _ in range(300):
             with socket.socket() as tries:
                 if tries.connect_ex(("127.0.0.1", port)) == 0: break
             time.sleep(0.2)
@@ -399,22 +399,78 @@ def real():
         process.wait(20)
 
 
+@pytest.fixture(scope="module")
+def real():
+    "llama-cpp-python's own server, with the demo model."
+    pytest.importorskip("starlette_context")
+    with running([sys.executable, "-m", "llama_cpp.server", "--model", str(demo_path()), "--n_ctx", "2048", "--chat_format", "llama-2"]) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def llama_server():
+    "llama.cpp's own server, where it is on the PATH."
+    program = shutil.which("llama-server")
+    if not program: pytest.skip("There is no llama-server on the PATH.")
+    with running([program, "--model", str(demo_path()), "-c", "2048", "-np", "1", "--no-webui", "--cache-ram", "0"]) as address:
+        for _ in range(300):   # until it has loaded the model
+            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5) as health:
+                if health.status == 200: break
+            time.sleep(0.2)
+        yield address
+
+
+def talk(chat, stop_and_resume=True):
+    "Ten turns with a retry, a fork, an undo and an edit; in the middle, an answer that is stopped and gone on with."
+    chat("Name the planets in the solar system")
+    chat("Please reverse the list")
+    if stop_and_resume:
+        stream = chat.stream("Please sort the list by the mass of the planet")
+        for _ in range(9): next(stream)
+        stream.close()
+        assert chat.last.interrupted
+        chat.resume()
+    else: chat("Please sort the list by the mass of the planet")
+    chat.retry()
+    other = chat.fork()
+    other("Which one is the largest?")
+    for prompt in ("And the smallest?", "How many moons does Mars have?", "Tell me about Venus", "What is the third one?", "Thank you"): chat(prompt)
+    chat.undo()
+    chat.edit("List the gas giants")
+    return chat.messages.get_messages(), other.messages.get_messages()
+
+
+SYSTEM = "Answer in a very concise and accurate way"
+
+
 def test_the_same_talk_with_a_file_and_a_server(real):
-    "Ten turns with a retry, a fork and an undo: the same history, at temperature 0."
-    def talk(chat):
-        chat("Name the planets in the solar system")
-        chat("Please reverse the list")
-        chat("Please sort the list by the mass of the planet")
-        chat.retry()
-        other = chat.fork()
-        other("Which one is the largest?")
-        for prompt in ("And the smallest?", "How many moons does Mars have?", "Tell me about Venus", "What is the third one?", "Thank you"): chat(prompt)
-        chat.undo()
-        chat.edit("List the gas giants")
-        return chat.messages.get_messages(), other.messages.get_messages()
-    system = "Answer in a very concise and accurate way"
-    local = talk(Chat(load(demo_path(), n_ctx=2048, chat_format="llama-2"), system, temperature=0))
-    assert talk(Chat(load(real), system, temperature=0)) == local
+    "The same history at temperature 0; this server can't go on with an answer."
+    local = talk(Chat(load(demo_path(), n_ctx=2048, chat_format="llama-2"), SYSTEM, temperature=0), stop_and_resume=False)
+    assert talk(Chat(load(real), SYSTEM, temperature=0), stop_and_resume=False) == local
+
+
+def test_the_same_talk_with_llama_server(llama_server):
+    "The same history, also with a stop and what follows; and the same turns are left out when the window is full."
+    local, there = (Chat(load(source), SYSTEM, temperature=0, top_k=1) for source in (demo_path(), llama_server))
+    assert talk(there) == talk(local)
+    for chat in (local, there): chat.params = {"temperature": 0, "top_k": 1, "max_tokens": 900}
+    for _ in range(8):
+        prompts = [chat("Tell me about " + "Venus, " * 40).left_out for chat in (local, there)]
+        assert prompts[0] == prompts[1]
+    assert local.last.left_out > 0 and there.messages == local.messages
+
+
+def test_what_llama_server_tells(llama_server):
+    model = load(llama_server)
+    assert "llama-server, 2,048 tokens, counts exactly, resumes" in repr(model)
+    local, there = Chat(load(demo_path()), temperature=0), Chat(model, temperature=0)
+    assert there("Name the planets").text == local("Name the planets").text
+    assert there.last.usage.prompt_tokens == local.last.usage.prompt_tokens and int(there.context) == int(local.context)
+    there("Please reverse the list")
+    assert there.last.usage.cached_tokens > 0.5 * there.last.usage.prompt_tokens
+    with pytest.raises(ContextOverflowError) as caught: there("word " * 5_000)
+    assert caught.value.n_ctx == 2048 and len(there.messages) == 4
+    with pytest.raises(ContextOverflowError): Chat(load(llama_server, n_ctx=100_000))("word " * 5_000)
 
 
 def test_a_real_server_is_known(real):
