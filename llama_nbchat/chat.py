@@ -113,8 +113,11 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
     "One conversation with a model."
     footer = True   # Are a few figures shown below each answer?
     images = False  # Are images from other hosts shown, or only links to them?
-    messages,params,model = _checked("messages", _messages),_checked("params", _params),_checked("model", _model)
-    overflow,font_size = _checked("overflow", _overflow),_checked("font_size", _font_size)
+    messages = _checked("messages", _messages)
+    params = _checked("params", _params)
+    model = _checked("model", _model)
+    overflow = _checked("overflow", _overflow)
+    font_size = _checked("font_size", _font_size)
 
     def __init__(self,
         llm:Any=None,             # Whatever `load` takes: a path, a name, an address, a model; None: the demo model
@@ -129,7 +132,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         self.watchers = []        # Functions of a reply and a delta: called for each delta, and when it has ended
         self._asked = None,None   # The reply that was asked for last, and what was the tip of the conversation then
         self._claim = None        # That of the answer that was begun last
-        self.font_size,self.overflow = font_size,overflow
+        self.font_size = font_size
+        self.overflow = overflow
         messages = vars(self)["messages"] = ChatMessages()
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
@@ -163,7 +167,8 @@ def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
     with _error_kept(reply):
         self._take_turn(claim)
         self._place(reply)
-        draft,deltas = self._draft(reply, params),None
+        draft = self._draft(reply, params)
+        deltas = None
         try:
             reply.begin(partial(Apart, trait(self.model, "marks")))
             start = time.perf_counter()
@@ -225,8 +230,11 @@ def _draft(self:Chat, reply, params):
     answer = [{"role": "assistant", "content": begun}] if begun else []
     asked = [{"role": "user", "content": reply.prompt or ""}] if reply.asked or not begun else []
     if begun and reply.sent is not None and not is_full(reply, self.model): return reply.sent + answer
-    last,limit,most = reply if begun else self.last,window(self.model),token_limit({**self.params, **params})
-    room,before = min(most or limit, limit // 4) if limit else 0,0 if last is None else last.left_out
+    last = reply if begun else self.last
+    limit = window(self.model)
+    most = token_limit({**self.params, **params})
+    room = min(most or limit, limit // 4) if limit else 0
+    before = 0 if last is None else last.left_out
     if before and not begun and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
     draft = alternating([*self.messages.before(reply), *asked])
     if begun and not is_full(reply, self.model): return draft + answer
@@ -241,7 +249,8 @@ def _as_last_time(self:Chat, reply, asked, left_out, limit):
     "The draft without the turns that were left out last time, if it fits; so they cost nothing any more."
     sent = [*self.messages.before(reply, left_out), *asked]
     if self.overflow != "drop" or alternating(sent) != sent or self._count(sent) > limit: return None
-    reply.left_out,reply.sent = left_out,sent
+    reply.left_out = left_out
+    reply.sent = sent
     return list(sent)
 
 # %% ../nbs/40_chat.ipynb #0435344a
@@ -322,7 +331,8 @@ def _in_vain(self:Chat):
 @patch(as_prop=True)
 def last(self:Chat) -> Reply|None:
     "The last reply: that of the last turn, or one that was begun after it and never came to an answer."
-    begun,turn = self._in_vain(),self.messages.tip
+    begun = self._in_vain()
+    turn = self.messages.tip
     if begun is not None and begun.has_begun and begun.ended: return begun
     while turn is not None and not turn.has_answer: turn = turn.before
     return turn

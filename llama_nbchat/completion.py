@@ -69,7 +69,10 @@ def stream(self:CompletionModel,
 # %% ../nbs/12_completion.ipynb #b7b2e728
 @patch
 def _deltas(self:CompletionModel, messages, params):
-    pieces,reason,usage,chunks = 0,None,{},None
+    pieces = 0
+    reason = None
+    usage = {}
+    chunks = None
     try:
         chunks = self.llm.create_chat_completion(messages=without_reasoning(messages), stream=True, **params)
         for chunk in [chunks] if isinstance(chunks, dict) else chunks:
@@ -99,7 +102,8 @@ def read_chunk(
     choices = _of_kind(chunk.get("choices") or [], (list, tuple), "what a chunk offers as choices")
     choice = _of_kind(choices[0] if choices else {}, Mapping, "a choice")
     message = _of_kind(choice.get("delta") or choice.get("message") or {}, Mapping, "a part of the answer")
-    ended,cost = choice.get("finish_reason"),chunk.get("usage")
+    ended = choice.get("finish_reason")
+    cost = chunk.get("usage")
     return (_text(message.get("content")), _reasoning(message), ended if isinstance(ended, str) else reason,
         cost if isinstance(cost, Mapping) else usage)
 

@@ -54,7 +54,8 @@ def turns(self:ChatMessages) -> list[Reply]:
 @patch
 def _path_to(self:ChatMessages, turn):
     "The turns from the first one to this one."
-    path,new = self._path,[]
+    path = self._path
+    new = []
     while turn is not None and not (path and turn is path[-1]):
         if len(path) > 1 and turn is path[-2]: path = path[:-1]   # the last one is being asked again
         else: turn = _noted(new, turn)
@@ -145,10 +146,12 @@ def cut(self:ChatMessages,
 ):
     "Takes back all messages but the first `at`."
     if at < 1 and self.system and at < len(self): self.system,at = None,0
-    kept,tip = int(self.system is not None),None
+    kept = int(self.system is not None)
+    tip = None
     for turn in self.turns:
         if kept + len(turn.messages) > at: break
-        kept,tip = kept + len(turn.messages),turn
+        kept = kept + len(turn.messages)
+        tip = turn
     else: return
     if at > kept: tip = Reply.of(turn.messages[:at - kept], tip)
     self.go(tip)
@@ -209,7 +212,8 @@ def from_messages(cls:ChatMessages,
     if not isinstance(messages, Iterable):
         raise MessageTypeError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}], not '
             f"{messages!r}.", content=messages)
-    new,waiting = cls(),[]
+    new = cls()
+    waiting = []
     for number,given in enumerate(messages, 1):
         try: new._add(_answering(given, waiting, number))
         except (MessageError, MessageTypeError) as error: raise _naming(error, number, given) from None
@@ -253,12 +257,14 @@ class Tree(list):
     "The turns of a conversation, also those that were taken back. Its text shows which one follows which."
     def __init__(self, turns, depths, tip):
         super().__init__(turns)
-        self.depths,self.tip = depths,tip
+        self.depths = depths
+        self.tip = tip
 
     def __repr__(self): return "\n".join(map(self._line, range(len(self)))) or "no turns yet"
 
     def _line(self, n):
-        turn,mark = self[n],"*" if self[n] is self.tip else " "
+        turn = self[n]
+        mark = "*" if self[n] is self.tip else " "
         said = " → ".join(repr(shorten(_text_of(part), 40)) for part in (turn.asked, turn.text) if part)
         return f"{mark} [{n}] {'  ' * self.depths[n]}{said or 'nothing yet'}"
 
@@ -269,10 +275,13 @@ def _text_of(part): return printable(getattr(part, "text", part))
 @patch
 def tree(self:ChatMessages) -> Tree:
     "All turns that can be had again; those of one branch one under the other."
-    following,roots = {},[]
+    following = {}
+    roots = []
     for turn in _all_turns([*self.left, self.tip]):
         (roots if turn.before is None else following.setdefault(id(turn.before), [])).append(turn)
-    turns,depths,waiting = [],[],[(turn, 0) for turn in reversed(roots)]
+    turns = []
+    depths = []
+    waiting = [(turn, 0) for turn in reversed(roots)]
     while waiting:
         turn,depth = waiting.pop()
         turns.append(turn)

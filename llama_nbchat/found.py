@@ -176,14 +176,17 @@ def _problem(header, brief):
     return ""
 
 # %% ../nbs/31_found.ipynb #139ee0ce
-_DEEPEST,_MOST_FILES = 8,50_000
+_DEEPEST = 8
+_MOST_FILES = 50_000
 _UNFINISHED = re.compile(r"\.gguf.*\.(part|partial|incomplete|downloadinprogress|crdownload|download|tmp|aria2)$|\.incomplete$",
     re.IGNORECASE)
 _NO_MODEL = re.compile(r"(?:^|[-._/])(mmproj|imatrix|mtp|eagle3|dflash|dspark)[-._]", re.IGNORECASE)
 
 def _walk(root):
     "The model files below a folder, and those that are not finished."
-    seen,folders,left = set(),[(os.fspath(root), 0)],_MOST_FILES
+    seen = set()
+    folders = [(os.fspath(root), 0)]
+    left = _MOST_FILES
     while folders and left > 0:
         folder,level = folders.pop()
         try:
@@ -370,7 +373,8 @@ def _of_jan(root):
 
 # %% ../nbs/31_found.ipynb #cee7f936
 def _old_caches():
-    own,local = os.environ.get("LLAMA_CACHE"),os.environ.get("LOCALAPPDATA")
+    own = os.environ.get("LLAMA_CACHE")
+    local = os.environ.get("LOCALAPPDATA")
     return [*([Path(own)] if own else []), _cache_home()/"llama.cpp", _home("Library", "Caches", "llama.cpp"),
         *([Path(local, "llama.cpp")] if local else [])]
 
@@ -417,7 +421,8 @@ _THOROUGH = 0.5   # Seconds; as long as this, headers are read to their end
 
 def _seen_in_time():
     "The rows of each store, and what is to be said about those stores that have not answered."
-    seen,until = {prefix: [] for prefix in _STORES},time.monotonic() + _THOROUGH
+    seen = {prefix: [] for prefix in _STORES}
+    until = time.monotonic() + _THOROUGH
     def see(prefix):
         for sight in _sights(prefix): seen[prefix].append(_row(prefix, sight, until))
     threads = {prefix: threading.Thread(target=_quietly, args=(see, prefix), daemon=True) for prefix in _STORES}
@@ -457,7 +462,8 @@ def _row(prefix, sight, until):
 # %% ../nbs/31_found.ipynb #bae0b8b3
 def _joined(rows):
     "The rows, with those that are of the same file put together; a name that two of them have gets a prefix."
-    files,names = {},{}
+    files = {}
+    names = {}
     for prefix,key,row in rows:
         if key not in files: files[key] = prefix,row
         elif row.name != files[key][1].name and row.name not in files[key][1].also:
@@ -499,7 +505,8 @@ def named(
     among:Models=None  # Where to look; None: in all of them
 ) -> Found|None:       # None: no model has such a name
     "The model of this name. Raises `ModelNotFoundError` if several may be meant."
-    among,plain = models() if among is None else among,_plain(_without_prefix(name))
+    among = models() if among is None else among
+    plain = _plain(_without_prefix(name))
     if not plain.strip("-"): return None
     if len(kind := name.partition(":")[0]) < len(name) and kind in _KEEPERS:
         among = [row for row in among if row.where == _KEEPERS[kind]]

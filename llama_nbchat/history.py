@@ -103,7 +103,8 @@ def go(self:Chat,
 def fork(self:Chat) -> Chat:  # With the same model, messages and settings
     "A new chat with the same past, independent from here on."
     self._end_unread_stream()
-    other,(reply, tip) = copy(self),self._asked
+    other = copy(self)
+    (reply, tip) = self._asked
     messages = vars(other)["messages"] = copy(self.messages)
     other._claim,other.params,other.watchers = None,self.params,list(self.watchers)
     other._asked = copy(reply),messages.tip if tip is self.messages.tip else tip

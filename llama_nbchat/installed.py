@@ -8,10 +8,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/installed.html.md"""
 __all__ = ['optional', 'how_to_install', 'cpu_flags', 'import_llama_cpp']
 
 # %% ../nbs/07_installed.ipynb #b2ffe237
-import platform
 import re
 import signal
-import subprocess
 import sys
 from functools import cache
 from importlib import import_module
@@ -37,6 +35,7 @@ def optional(
 # %% ../nbs/07_installed.ipynb #7dfe16a5
 def how_to_install() -> str:
     "The command that installs llama-cpp-python without compiling it, for this machine."
+    import platform
     build = "metal" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
     return ("pip install llama-cpp-python --only-binary llama-cpp-python --extra-index-url "
         f"https://abetlen.github.io/llama-cpp-python/whl/{build}")
@@ -58,6 +57,7 @@ def _computes():
     "Whether llama.cpp can compute on this processor. Takes a second, unless the processor has all that is wanted."
     flags = cpu_flags()
     if not flags or _WANTED <= flags: return True
+    import subprocess   # late, like platform: hardly anybody comes here
     ended = subprocess.run([sys.executable, "-c", _TRY], capture_output=True, check=False).returncode
     return ended not in (-getattr(signal, "SIGILL", 4), 128 + 4, 0xC000001D)   # the last is Windows' number for it
 

@@ -51,7 +51,8 @@ def _file_of(source):
     try: return model_file(source)
     except ModelNotFoundError as error:
         if not isinstance(source, str) or not source.strip() or len(source) > _LONGEST_NAME or _A_PATH.match(source): raise
-        among,on_hub = models(),hub_name(source)
+        among = models()
+        on_hub = hub_name(source)
         found = named(source.removesuffix(".gguf"), among)
         if found is None and on_hub: return download(*on_hub)
         if found is None: raise _with_names(error, nearest(source, among)) from None
@@ -68,10 +69,12 @@ def _with_names(error, names):
 # %% ../nbs/32_load.ipynb #df278b6a
 def _check_settings(source, params):
     "Raises `ParameterError` for a parameter of a chat, or of another program, and says what to write."
-    settings,loaded = model_settings(),"" if source is None else repr(os.fspath(source))
+    settings = model_settings()
+    loaded = "" if source is None else repr(os.fspath(source))
     for name,value in params.items():
         if name in settings: continue
-        here,shown = name_here(name) or name,shorten(repr(value), 60)
+        here = name_here(name) or name
+        shown = shorten(repr(value), 60)
         file = repr(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else "path"
         if here in ("model", "model_path"): place = f"The model is the first argument: write load({file})."
         elif here in settings:

@@ -55,7 +55,11 @@ class _Conversations(Magics):
     "Conversations and models by name."
     def __init__(self, shell):
         super().__init__(shell)
-        self.chats,self.begun_with,self.files,self.current,self.latest = {},{},{},"chat",None
+        self.chats = {}
+        self.begun_with = {}
+        self.files = {}
+        self.current = "chat"
+        self.latest = None
 
     def model(self, source):
         "The model of a variable or of a file; without a source the one that was used last, or the demo model."
@@ -70,7 +74,8 @@ class _Conversations(Magics):
             raise UsageError(f"The conversation {name!r} has begun: choose another name with -n, or first "
                 f"%chat {name} --reset.")
         if name not in self.chats:
-            self.chats[name],self.begun_with[name] = Chat(self.model(model), system),(model, system)
+            self.chats[name] = Chat(self.model(model), system)
+            self.begun_with[name] = (model, system)
         self.latest = self.chats[name].model
         return self.chats[name]
 
@@ -101,7 +106,8 @@ class ChatMagics(_Conversations):
         "Sends the cell as a prompt, and shows the answer while it is written."
         args = parse_argstring(self.cell, line)
         prompt = cell.strip("\n") if args.raw else _filled(cell.strip("\n"), self.shell.user_ns)
-        params,name = dict(map(_param, args.param or ())),_unquoted(args.name) or self.current
+        params = dict(map(_param, args.param or ()))
+        name = _unquoted(args.name) or self.current
         if args.output and (not args.output.isidentifier() or iskeyword(args.output)):
             raise UsageError(f"{args.output!r} can't be the name of a variable: choose another one, such as reply.")
         try:

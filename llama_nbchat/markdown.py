@@ -193,7 +193,8 @@ def _text(token, *_):
         if not found["tag"]: return "<br>"
         tag = found["tag"]
         return f"<{tag}>{safe_text(found[0][len(tag) + 2:-len(tag) - 3])}</{tag}>"
-    parts,end = [],0
+    parts = []
+    end = 0
     for found in _TAGS.finditer(token.content):
         parts += safe_text(token.content[end:found.start()]),tagged(found)
         end = found.end()
@@ -211,7 +212,8 @@ def _link(token, images, empty):
 # %% ../nbs/04_markdown.ipynb #a1de1fe2
 def _image(token, images, empty):
     "An image, or a link to it."
-    url,title = token.attrs["src"],token.attrs.get("title")
+    url = token.attrs["src"]
+    title = token.attrs.get("title")
     words = token.content or url
     if images: return f"<img{_attribute('src', url)}{_attribute('alt', words)}{_attribute('title', title)}>"
     return f"<a{_attribute('href', url)}{_attribute('title', title)}>Image&#58; {safe_text(words)}</a>"
@@ -312,7 +314,9 @@ def _coloured(code, language):
     "HTML for code, with colours if the language is known."
     plain = _encoded(code)
     if language in ("", "text") or len(code) > _LONG_CODE: return plain
-    pieces,last,end = [],"",time.perf_counter() + _PATIENCE
+    pieces = []
+    last = ""
+    end = time.perf_counter() + _PATIENCE
     for _,kind,word in _lexer(language).get_tokens_unprocessed(code):
         if time.perf_counter() > end: return plain
         colour = last if word.isspace() else _colour(kind)
@@ -367,8 +371,11 @@ _TIMES,_BESIDES = 8,3000   # How many times as many characters as the text has H
 def _shown(text, images, keep):
     "The text as blocks of HTML, but for those in which `keep` finds nothing to write anew."
     text = _normal(text)
-    lines,blocks,room = text.split("\n"),[],_BESIDES
-    tokens,env = [],{}
+    lines = text.split("\n")
+    blocks = []
+    room = _BESIDES
+    tokens = []
+    env = {}
     try: _parser().block.parse(text, _parser(), env, tokens)
     except RecursionError: return [_as_it_stands(text)]   # called from very deep
     for block in _blocks(tokens):

@@ -197,7 +197,8 @@ def alternating(
     "The messages with user and assistant in turn, the user first, and no answer that is empty."
     turns = []
     for message in messages:
-        role,before = message["role"],turns[-1]["role"] if turns else "system"
+        role = message["role"]
+        before = turns[-1]["role"] if turns else "system"
         if role == "assistant" and _is_empty(message): continue
         if role == "assistant" and before == "system": turns.append(_SAYS_NOTHING)
         if turns and role == before and not _is_call(message) and not _is_call(turns[-1]):

@@ -24,7 +24,8 @@ def is_full(
     model:Any     # The model that has written it
 ) -> bool:
     "Whether the context window has no room for another token, as far as that is known."
-    usage,limit = reply.usage,window(model)
+    usage = reply.usage
+    limit = window(model)
     return bool(limit) and (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) >= limit
 
 # %% ../nbs/35_notes.ipynb #9ebe3dbf
@@ -38,7 +39,8 @@ def token_limit(
 # %% ../nbs/35_notes.ipynb #38edadd1
 def _ending(chat, reply, params, stopped):
     "How an answer ended, unless it is complete, and how to go on."
-    answered,cut = reply.has_answer,_cut_by(chat, reply, params)
+    answered = reply.has_answer
+    cut = _cut_by(chat, reply, params)
     if reply.interrupted and not (reply.has_begun or stopped): return   # an error, which says it all
     if reply.interrupted: end = "broken off by an error" if reply.error else "stopped"
     elif answered: end = cut
@@ -92,7 +94,9 @@ def note(
 
 # %% ../nbs/35_notes.ipynb #cc57e9e8
 def _figures(chat, reply):
-    usage,timings,limit = reply.usage,reply.timings,window(chat.model)
+    usage = reply.usage
+    timings = reply.timings
+    limit = window(chat.model)
     if usage.completion_tokens: yield counted(usage.completion_tokens, "token")
     if timings.tokens_per_second: yield f"{timings.tokens_per_second:,.0f} a second"
     if timings.time_to_first_token is not None: yield f"first after {timings.time_to_first_token:.2f} s"

@@ -73,7 +73,8 @@ def feed(self:Apart,
     while self.held and (step := self.steps[self.state](self)):
         said,thought,turned = step
         if turned: answer,thoughts = "",thoughts + answer
-        answer,thoughts = answer + said,thoughts + thought
+        answer = answer + said
+        thoughts = thoughts + thought
     return answer,thoughts
 
 # %% ../nbs/10_reasoning.ipynb #9bf32dc6
@@ -114,7 +115,8 @@ def _until(self:Apart, marks):
     found = ((self.held.find(mark), -len(mark), mark) for mark in marks if mark in self.held)
     at,_,mark = min(found, default=(0, 0, ""))
     if mark:
-        text,self.held = self.held[:at],self.held[at + len(mark):]
+        text = self.held[:at]
+        self.held = self.held[at + len(mark):]
         return text,mark
     begun = max((n for mark in marks for n in range(1, len(mark)) if self.held.endswith(mark[:n])), default=0)
     return self._give(len(self.held) - begun),""
@@ -122,7 +124,8 @@ def _until(self:Apart, marks):
 # %% ../nbs/10_reasoning.ipynb #27c250ff
 @patch
 def _give(self:Apart, n):
-    given,self.held = self.held[:n],self.held[n:]
+    given = self.held[:n]
+    self.held = self.held[n:]
     return given
 
 # %% ../nbs/10_reasoning.ipynb #447a6d15
@@ -137,10 +140,12 @@ def _in_a_head(self:Apart):
     head,mark,rest = self.held.partition(_HEAD_ENDS)
     if not mark and len(head) <= _MOST_OF_A_HEAD: return None
     if not mark:
-        self.state,self.channels = "answer",False
+        self.state = "answer"
+        self.channels = False
         return "","",False
     channel = head.partition("<|channel|>")[2].split()[:1]
-    self.state,self.held = "reasoning" if channel and channel != ["final"] else "answer",rest
+    self.state = "reasoning" if channel and channel != ["final"] else "answer"
+    self.held = rest
     return "","",False
 
 # %% ../nbs/10_reasoning.ipynb #c6507fb8
@@ -172,7 +177,9 @@ def _settle(self:Apart):
 @patch
 def _rethink(self:Apart, text):
     "A mark closes what the template has opened."
-    self.state,self.settled,self.rethought = "start",True,True
+    self.state = "start"
+    self.settled = True
+    self.rethought = True
     return "",text,True
 
 Apart.steps = {"start": Apart._at_the_start, "reasoning": Apart._in_reasoning, "head": Apart._in_a_head,

@@ -41,7 +41,9 @@ class Usage:
     completion_tokens: int|None = None  # The answer
 
     def __post_init__(self):
-        prompt,cached,written = self.prompt_tokens,self.cached_tokens,self.completion_tokens
+        prompt = self.prompt_tokens
+        cached = self.cached_tokens
+        written = self.completion_tokens
         if type(prompt) is type(cached) is type(written) is int and 0 <= cached <= prompt < _MOST > written >= 0: return
         for name in ("prompt_tokens", "cached_tokens", "completion_tokens"):
             value = getattr(self, name)
@@ -206,7 +208,8 @@ Reply.usage = property(_usage, _set_usage)
 
 def _sum(earlier, usage):
     if earlier.completion_tokens is None or usage.completion_tokens is None: return usage
-    new,prompt = (earlier.evaluated_tokens or 0) + (usage.evaluated_tokens or 0),earlier.prompt_tokens
+    new = (earlier.evaluated_tokens or 0) + (usage.evaluated_tokens or 0)
+    prompt = earlier.prompt_tokens
     if None not in (prompt, usage.prompt_tokens): prompt = max(0, usage.prompt_tokens - earlier.completion_tokens)
     cached = None if prompt is None else max(0, prompt - new)
     return Usage(prompt, cached, earlier.completion_tokens + usage.completion_tokens)
@@ -215,7 +218,8 @@ def _sum(earlier, usage):
 @patch(as_prop=True)
 def timings(self:Reply) -> Timings:
     "How long the model worked on it so far."
-    tokens,decoding = self.usage.completion_tokens,self._total - (self._first or self._total)
+    tokens = self.usage.completion_tokens
+    decoding = self._total - (self._first or self._total)
     return Timings(self._prefill, self._first, self._total, (tokens - 1) / decoding if tokens and decoding else None)
 
 # %% ../nbs/02_reply.ipynb #c9ee3f40
@@ -271,14 +275,20 @@ def begin(self:Reply,
     "An answer is going to be written, or to go on."
     self._before_this,self._begun_at,self._way = (self.interrupted, self.finish_reason),len(self._log),way
     self._earlier,self._usage = self.usage,Usage()
-    self.interrupted,self.finish_reason,self.error,self.ended = True,None,None,False
+    self.interrupted = True
+    self.finish_reason = None
+    self.error = None
+    self.ended = False
     self._read_again()
 
 # %% ../nbs/02_reply.ipynb #109e1dac
 @patch
 def _read_again(self:Reply):
     "Takes apart anew what was noted; it may have ended within a mark or a character, or in the middle of a piece."
-    self._apart,self._pieces,self._thoughts,self._calls = self._way(),[],[],()
+    self._apart = self._way()
+    self._pieces = []
+    self._thoughts = []
+    self._calls = ()
     for delta in self._log: self._add(self._apart.delta(delta))
 
 # %% ../nbs/02_reply.ipynb #f6386785
@@ -300,7 +310,8 @@ def end(self:Reply):
     self._read_again()
     self._add(self._apart.rest())
     self._settled = self._dicts = None
-    self._log,self.ended = _shortened(self._log),True
+    self._log = _shortened(self._log)
+    self.ended = True
 
 # %% ../nbs/02_reply.ipynb #0c329590
 def _shortened(log):
@@ -322,13 +333,16 @@ def of(cls:Reply,
     before:"Reply|None"=None    # The turn before
 ) -> Reply:
     "A turn that was had elsewhere; it can be gone on with, as far as anybody knows."
-    new,messages = cls(before=before),list(messages)
+    new = cls(before=before)
+    messages = list(messages)
     if messages and messages[0].role == "user": new.asked = messages.pop(0)
     if messages and messages[-1].role == "assistant":
         answer = messages.pop()
         new._log = [Delta(answer.text, reasoning=answer.reasoning, tool_calls=answer.tool_calls)]
     new._read_again()
-    new.steps,new.interrupted,new.ended = messages,None,True
+    new.steps = messages
+    new.interrupted = None
+    new.ended = True
     return new
 
 # %% ../nbs/02_reply.ipynb #06a1893e

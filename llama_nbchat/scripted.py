@@ -22,7 +22,8 @@ class ScriptedModel:
         *replies:str|list,        # For each prompt: the text, or a list of pieces, raw chunks and exceptions
         finish_reason:str="stop"  # How each reply ends
     ):
-        self.replies,self.finish_reason = replies or ("Hello!",),finish_reason
+        self.replies = replies or ("Hello!",)
+        self.finish_reason = finish_reason
         self.requests = []  # What was asked, for tests: the keyword arguments of each call
 
     def create_chat_completion(self,
@@ -50,7 +51,9 @@ def _chunk(delta, finish_reason=None):
 
 # %% ../nbs/13_scripted.ipynb #bd198666
 def _joined(chunks):
-    text,reason,usage = "",None,{}
+    text = ""
+    reason = None
+    usage = {}
     for chunk in chunks:
         piece,_,reason,usage = read_chunk(chunk, reason, usage)
         text += piece

@@ -109,7 +109,8 @@ class ServerModel(ChatModel):
         return printable(f"ServerModel({self.name!r} at {self.place}, {', '.join(what)})")
 
 # %% ../nbs/14_server.ipynb #7da5ad2b
-_NO_KEY,_LIKE_A_KEY = "none",re.compile(r"\b(sk|key|hf)[-_][\w*-]{6,}")
+_NO_KEY = "none"
+_LIKE_A_KEY = re.compile(r"\b(sk|key|hf)[-_][\w*-]{6,}")
 _LONGEST_TEXT = 10_000   # Characters of an error that are looked at
 
 class _Client:
@@ -128,7 +129,8 @@ class _Client:
 
     def clean(self, error):
         "What an error says, without the key, and not too long."
-        text,key = " ".join(printable(told(error)[:_LONGEST_TEXT]).split()),self._client.api_key
+        text = " ".join(printable(told(error)[:_LONGEST_TEXT]).split())
+        key = self._client.api_key
         text = _LIKE_A_KEY.sub("…", text if key == _NO_KEY else text.replace(key, "…"))
         return text if len(text) <= 400 else f"{text[:400]}…"
 
@@ -207,7 +209,8 @@ def _at(data, *keys):
 # %% ../nbs/14_server.ipynb #41324562
 @patch
 def _find_window(self:ServerModel):
-    get,kind = self._ask.get,self._kind.name
+    get = self._ask.get
+    kind = self._kind.name
     if kind == "llama-server": return figure(_at(get("/props"), "default_generation_settings", "n_ctx")) or None
     if kind == "vLLM": return figure(self._of_this_model(_at(get("/v1/models"), "data"), "id", "max_model_len")) or None
     if kind == "Ollama": return figure(self._of_this_model(_at(get("/api/ps"), "models"), "name", "context_length")) or None
@@ -270,7 +273,8 @@ def stream(self:ServerModel,
     **params              # Sampling parameters, by llama-cpp-python's names; `extra_body`, a dict, goes along as it is
 ) -> Iterator[Delta]:
     "The answer, piece by piece. Closing the iterator closes the request. Raises `ChatError` if there is none."
-    request,expected = self._request(messages, params),ChatModel.count(self, messages)
+    request = self._request(messages, params)
+    expected = ChatModel.count(self, messages)
     return self._deltas(request, expected)
 
 # %% ../nbs/14_server.ipynb #6892815c
@@ -278,7 +282,8 @@ _TRIES,_LONGEST_WAIT = 4,60.0   # How often a busy server is asked, and how many
 
 @patch
 def _deltas(self:ServerModel, request, expected):
-    pieces,waited = 0,0.0
+    pieces = 0
+    waited = 0.0
     for attempt in range(1, _TRIES + 1):
         try:
             for delta in self._read(request, expected):
@@ -305,7 +310,10 @@ def _wait_before_next(error, attempt):
 # %% ../nbs/14_server.ipynb #5d26b9f2
 @patch
 def _read(self:ServerModel, request, expected):
-    reason,usage,pieces,ended = None,{},0,False
+    reason = None
+    usage = {}
+    pieces = 0
+    ended = False
     with self._ask.lines(request) as (kind, lines):
         for chunk in _chunks(kind, lines):
             if chunk is None: ended = True; break
@@ -339,7 +347,8 @@ def _events(lines):
     for line in lines:
         if line.startswith(b"data:"): data.append(line[5:].strip())
         elif not line and data:
-            whole,data = b"\n".join(data),[]
+            whole = b"\n".join(data)
+            data = []
             yield None if whole == b"[DONE]" else json.loads(whole)
     if data: yield None if data == [b"[DONE]"] else json.loads(b"\n".join(data))
 
@@ -376,7 +385,8 @@ _FIGURES = (re.compile(r"context (?:length|window|size)\D{0,20}(\d{3,9})", re.IG
 @patch
 def _explained(self:ServerModel, error, pieces):
     if isinstance(error, ChatError): return error
-    status,said = getattr(error, "status_code", None),self._ask.clean(_body(error))
+    status = getattr(error, "status_code", None)
+    said = self._ask.clean(_body(error))
     if status in (400, 413, 422) and _TOO_LONG.search(said): return self._too_long(error, said)
     place = f"The server at {self.place}"
     if status in (401, 403):
@@ -396,7 +406,8 @@ def _explained(self:ServerModel, error, pieces):
 @patch
 def _cut_off(self:ServerModel, error, said, pieces):
     "The error for a connection that was never made, or has ended."
-    kind,place = type(error).__name__,f"the server at {self.place}"
+    kind = type(error).__name__
+    place = f"the server at {self.place}"
     when = "in the middle of its answer" if pieces else "before its first word"
     if "Timeout" in kind or "Timeout" in type(error.__cause__).__name__:
         return GenerationError(f"{place.capitalize()} has not answered in time, {when}. It may be busy, or loading a model: ask again, or "

@@ -28,7 +28,8 @@ class Transcripts:
 
     def longest(self, text):
         "How many characters of a text are known, and their tokens."
-        longest,found = 0,None
+        longest = 0
+        found = None
         for (prompt, answer), (whole, _) in reversed(list(self.known.items())):   # the latest is mostly the longest
             if len(prompt) + len(answer) + _SLACK <= longest or not text.startswith(prompt): continue
             end = self._end(text, prompt, answer, whole)
@@ -41,7 +42,8 @@ class Transcripts:
     def _end(self, text, prompt, answer, whole):
         "Where the known tokens of the answer end in a text that begins with its prompt; 0 if it does not stand there."
         if text.startswith(answer[:whole], len(prompt)): return len(prompt) + whole
-        begin,core = _SPACE.match(text, len(prompt)).end(),answer.strip()
+        begin = _SPACE.match(text, len(prompt)).end()
+        core = answer.strip()
         after = _SPACE.match(text, begin + len(core)).end()
         if not (core and text.startswith(core, begin) and self.names.match(text, after)): return 0
         return begin + min(len(core), max(0, whole - _SPACE.match(answer).end()))

@@ -32,13 +32,16 @@ class Decoder:
         import llama_cpp
         self.llm,self.lib,self.life = llm,llama_cpp,life_of(llm)
         self.check()
-        self.context,self.vocabulary = llm._ctx.ctx,llm._model.vocab
+        self.context = llm._ctx.ctx
+        self.vocabulary = llm._model.vocab
         self.memory = llama_cpp.llama_get_memory(self.context)
-        self.n_ctx,self.n_batch = min(llm.n_ctx(), len(llm.input_ids)),llm.n_batch
+        self.n_ctx = min(llm.n_ctx(), len(llm.input_ids))
+        self.n_batch = llm.n_batch
         window = llama_cpp.llama_model_n_swa(llm._model.model) and not llm.context_params.swa_full
         self.trimmable = not (llm._is_recurrent or llm._is_hybrid or window)   # can the last tokens be forgotten?
         self.tokens = []     # what the KV cache holds
-        self._buffer,self._pieces = ctypes.create_string_buffer(64),{}
+        self._buffer = ctypes.create_string_buffer(64)
+        self._pieces = {}
         self.ending,self.made_up = frozenset(),None   # tokens that end a turn; one that only seems to do so
         self._ends = {}      # of the tokens that were asked about, whether they do
         self._one,self._mark = (llama_cpp.llama_token * 1)(),object()
@@ -61,7 +64,8 @@ def tokenize(self:Decoder,
     "The tokens of a text."
     def plain(text): return self.llm._model.tokenize(text.encode("utf-8", "replace"), add_bos, special)
     if begins or not self.adds_space: return plain(text)
-    before,both = plain("\n"),plain("\n" + text)
+    before = plain("\n")
+    both = plain("\n" + text)
     return both[len(before):] if both[:len(before)] == before else plain(text)
 
 # %% ../../nbs/23_decoder.ipynb #e6281461
@@ -98,11 +102,13 @@ def learn_ends(self:Decoder,
     end:str         # What the template writes after an answer
 ) -> list[str]:     # It as a stop string, if no token stands for it
     "Finds out which tokens end a turn besides those that llama.cpp knows."
-    token,tokens = self.lib.llama_vocab_eos(self.vocabulary),self.tokenize(end, special=True, begins=False)
+    token = self.lib.llama_vocab_eos(self.vocabulary)
+    tokens = self.tokenize(end, special=True, begins=False)
     named = named_token(self.llm, "eos") is not None or token < 0 or self._is(token, "CONTROL")
     self.made_up = None if named else token
     single = len(tokens) == 1 and self._is(tokens[0], "CONTROL", "USER_DEFINED", "UNKNOWN")
-    self.ending,self._ends = frozenset(tokens) if single else frozenset(),{}
+    self.ending = frozenset(tokens) if single else frozenset()
+    self._ends = {}
     return [end] if end and not single else []
 
 # %% ../../nbs/23_decoder.ipynb #7d1532d0
@@ -183,7 +189,8 @@ _heard = []   # the log callback in whose place the silence is, and its data
 
 def _usual_log(lib):
     "The log callback that is set, and its data; where it is silent already, that before the silence."
-    log,data = lib.llama_log_callback(),ctypes.c_void_p()
+    log = lib.llama_log_callback()
+    data = ctypes.c_void_p()
     lib.llama_log_get(ctypes.byref(log), ctypes.byref(data))
     silent = ctypes.cast(log, ctypes.c_void_p).value == ctypes.cast(_silence(lib), ctypes.c_void_p).value
     if not silent: _heard[:] = [(log, data)]
@@ -199,8 +206,11 @@ def let_go(self:Decoder):
 @patch
 def evaluate_watched(self:Decoder, tokens):
     "Like `evaluate`; an exception raised by a signal handler, such as `KeyboardInterrupt`, ends it on the way."
-    lib,raised,done = self.lib,[],False
-    catching,(log, data) = _caught(raised),_usual_log(lib)
+    lib = self.lib
+    raised = []
+    done = False
+    catching = _caught(raised)
+    (log, data) = _usual_log(lib)
     next(catching)
     ask = self.llm._asked = lib.ggml_abort_callback(catching.send)   # lives as long as what may call it
     try:
@@ -226,7 +236,8 @@ def begin(self:Decoder):
     held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
     other = held != len(self.tokens) and not (self.trimmable and held > len(self.tokens))
     if self.llm.n_tokens or other or self.llm._requires_eval is not self._mark: self.trim(0)
-    self.llm.n_tokens,self.llm._requires_eval = 0,self._mark
+    self.llm.n_tokens = 0
+    self.llm._requires_eval = self._mark
 
 # %% ../../nbs/23_decoder.ipynb #e1776bb5
 @patch
@@ -299,8 +310,12 @@ def sampler(self:Decoder,
     settings    # `temp`, `top_k`, ..., as `Llama.generate` takes them
 ):              # A function that chooses a token after what was evaluated last
     "How to choose tokens. Raises `ParameterError` for settings that llama.cpp does not take."
-    llm,choose,before,filled = self.llm,self.lib.llama_sampler_sample,self.llm._seed,0
-    processors,settings = settings.get("logits_processor") or (),{**settings, "logits_processor": None}
+    llm = self.llm
+    choose = self.lib.llama_sampler_sample
+    before = self.llm._seed
+    filled = 0
+    processors = settings.get("logits_processor") or ()
+    settings = {**settings, "logits_processor": None}
     self._check_grammar(settings.get("grammar"))
     llm._seed,llm._mirostat_mu = seed,ctypes.c_float(2.0 * settings["mirostat_tau"])
     try: chain = llm._init_sampler(**settings)
@@ -310,8 +325,10 @@ def sampler(self:Decoder,
     def choose_plainly(): return choose(chain.sampler, self.context, -1)
     def choose_processed():
         nonlocal filled
-        n,scores = len(self.tokens),self._scores()
-        llm.input_ids[filled:n],filled = self.tokens[filled:],n
+        n = len(self.tokens)
+        scores = self._scores()
+        llm.input_ids[filled:n] = self.tokens[filled:]
+        filled = n
         for process in processors: scores[:] = _processed(process, llm.input_ids[:n], scores)
         return choose_plainly()
     return choose_processed if processors else choose_plainly

@@ -64,8 +64,11 @@ class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
         self.template = template = ChatTemplate(llm, chat_format, self.decoder.control_names)
-        self.defaults,self.parameters = template.defaults,template.parameters
-        self.names,self.marked,self.in_texts = template.names,template.marked,template.in_texts
+        self.defaults = template.defaults
+        self.parameters = template.parameters
+        self.names = template.names
+        self.marked = template.marked
+        self.in_texts = template.in_texts
         self.marks = template.marks
         self.ends = self.decoder.learn_ends(template.end)   # stop strings that come with the template
         self.states,self.transcripts = States(cache_bytes),Transcripts(self._ending_names())
@@ -119,7 +122,8 @@ def _count(self:Engine, messages):
 @patch
 def _recall(self:Engine, tokens):
     "Makes the KV cache hold as much of the beginning of these tokens as any cache knows, and nothing else."
-    decoder,before = self.decoder,tokens[:-1]
+    decoder = self.decoder
+    before = tokens[:-1]
     here = useful(decoder.tokens, before, decoder.trimmable)
     elsewhere,saved = self.states.best(before, decoder.trimmable)
     if len(decoder.tokens) - here >= WORTH_KEEPING: self._put_aside()
@@ -138,7 +142,8 @@ _FIRST_PIECE,_SECONDS = 64,0.5   # Tokens of the first piece; how long each of t
 @patch
 def _prefill(self:Engine, tokens, shared=None):
     "Evaluates the rest of a prompt. Tells after each piece how much is done, and returns how much was in the cache."
-    decoder,size = self.decoder,min(_FIRST_PIECE, self.decoder.n_batch)
+    decoder = self.decoder
+    size = min(_FIRST_PIECE, self.decoder.n_batch)
     begin = len(decoder.tokens)
     aside = set() if decoder.trimmable else {len(tokens) - 1, shared or len(tokens) - 1}
     stops = {len(tokens), *aside}
@@ -158,7 +163,9 @@ _SLOW = 0.05   # Seconds; a step that takes longer is watched for interrupts
 @patch
 def _decode(self:Engine, writer, choose, most, usage):
     "Writes at most `most` tokens. Yields the text as it comes, with the usage so far, and returns why it ended."
-    decoder,evaluate,slow = self.decoder,self.decoder.evaluate,False
+    decoder = self.decoder
+    evaluate = self.decoder.evaluate
+    slow = False
     while True:
         token = choose()
         if decoder.ends(token): return "stop"
@@ -185,7 +192,8 @@ def _deltas(self:Engine, messages, params):
     prompt = self._prepare(messages, params)
     self.decoder.begin()
     self._recall(prompt.tokens)
-    writer,choose = Writer(self.decoder.piece, prompt.stops),self.decoder.sampler(prompt.seed, prompt.settings)
+    writer = Writer(self.decoder.piece, prompt.stops)
+    choose = self.decoder.sampler(prompt.seed, prompt.settings)
     def usage(): return Usage(len(prompt.tokens), cached, len(writer.tokens))
     try:
         cached = yield from self._prefill(prompt.tokens, prompt.held)
@@ -228,7 +236,8 @@ def _prepare(self:Engine, messages, params):
     if isinstance(messages, (list, tuple)) and any(map(_shows_more_than_text, messages)):
         raise MessageError(f"{self.name} can't see images: send text alone.", content=messages)
     prompt = self.template.prompt(messages, settings)
-    tokens,settings = self._tokens(prompt.text + prompt.begun, prompt.add_bos),dict(prompt.settings)
+    tokens = self._tokens(prompt.text + prompt.begun, prompt.add_bos)
+    settings = dict(prompt.settings)
     if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
     held = self._held(prompt, tokens)
     room = self.n_ctx - len(tokens)

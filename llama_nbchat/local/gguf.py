@@ -77,7 +77,9 @@ class _Values(_Front):
     def skip_texts(self, count):
         length = _TEXT.unpack_from
         while count:
-            piece,at,last = self.piece,self.at,len(self.piece) - 8
+            piece = self.piece
+            at = self.at
+            last = len(self.piece) - 8
             while count and at <= last: at,count = at + 8 + length(piece, at)[0],count - 1
             self.go(self.begin + at, 8 if count else 0)
 
@@ -89,7 +91,8 @@ class _Values(_Front):
         return self.number(kind)
 
     def array(self, key):
-        kind,count = self.number(4),self.number(10)
+        kind = self.number(4)
+        count = self.number(10)
         if kind == _ARRAY: self.damaged(key, "is an array of arrays")
         if kind != _STRING and kind not in _NUMBERS:
             self.damaged(key, f"is an array of type {kind}, which does not exist")
@@ -143,7 +146,9 @@ class Header:
         "What is in an array: numbers, or texts as bytes."
         with self.path.open("rb") as file:
             file.seek(array.begin)
-            content,texts,at = file.read(array.end - array.begin),[],0
+            content = file.read(array.end - array.begin)
+            texts = []
+            at = 0
         if len(content) < array.end - array.begin:
             raise ModelFileError(f"{str(self.path)!r} has become shorter while it was read.", path=str(self.path))
         if array.kind != _STRING: return [number for number, in _NUMBERS[array.kind].iter_unpack(content)]
@@ -179,7 +184,8 @@ def _tensors(front, count):
     found = {}
     for _ in range(count):
         front.spend(16)
-        name,dimensions = front.text(),front.number(4)
+        name = front.text()
+        dimensions = front.number(4)
         if name in found: front.damaged(name, "is the name of two tensors")
         if dimensions > 4: front.damaged(name, f"is a tensor of {dimensions:,} dimensions")
         shape = tuple(front.number(10) for _ in range(dimensions))
@@ -203,7 +209,8 @@ def read_header(
 def _header(front, brief):
     if front.take(4) != b"GGUF": front.refuse("is not a GGUF file.")
     _check_version(front, front.number(4))
-    n_tensors,n_keys = front.number(10),front.number(10)
+    n_tensors = front.number(10)
+    n_keys = front.number(10)
     header = Header(Path(front.path), front.size, {}, brief=brief)
     for _ in range(n_keys):
         front.spend(16)
@@ -291,8 +298,10 @@ _TURNS_WHOLE_HEADS = set("""apertus arcee arctic baichuan chameleon codeshell co
 def _check_experts(header):
     "Whether the experts can be asked."
     def most(key): return max(header.numbers(key), default=0)
-    experts,used = most("expert_count"),most("expert_used_count")
-    groups,asked = most("expert_group_count"),most("expert_group_used_count")
+    experts = most("expert_count")
+    used = most("expert_used_count")
+    groups = most("expert_group_count")
+    asked = most("expert_group_used_count")
     if header.architecture.startswith("hunyuan") and experts <= 1: return   # where one expert means none
     if used > experts or experts and not used: yield _claims(header, "expert_used_count", "expert_count")
     if groups and groups >= experts or groups > 1 and (experts % groups or not 0 < asked < groups):
@@ -342,7 +351,8 @@ _DEFAULT_FIRST = {"llama": 1, "gpt2": 11, "bert": 101, "plamo2": 1}   # llama.cp
 def _check_vocabulary(header):
     "Whether each text can be written in tokens."
     def own(key, default=None): return header.values.get(f"tokenizer.ggml.{key}", default)
-    model,array = own("model"),own("tokens")
+    model = own("model")
+    array = own("tokens")
     if model in ("none", "no_vocab"): yield "has no vocabulary, and so can't read or write"
     if not isinstance(array, Array) or array.kind != _STRING: return
     tokens = [token.split(b"\0")[0] or b"[EMPTY_%d]" % n for n,token in enumerate(header.items(array))]

@@ -73,7 +73,8 @@ def _advice(given):
     if near: return f"Did you mean {str(near)!r}?"
     if _ADDRESS.match(given)[0]: return _how_to_get(given)
     advice = [_how_to_get(given)] if _names_model(given) else []
-    sentence,word = re.search(r"\s", given) and not given.endswith(".gguf"),re.fullmatch(r"\w{1,50}", given)
+    sentence = re.search(r"\s", given) and not given.endswith(".gguf")
+    word = re.fullmatch(r"\w{1,50}", given)
     if not sentence: advice.append(as_path)
     if sentence or word: advice.append(as_message)
     return " ".join(advice)
@@ -212,7 +213,8 @@ def _examined(path, overrides):
 # %% ../../nbs/29_opening.ipynb #9cf17749
 def _overridden(header, overrides):
     "The header with other values; llama.cpp takes only those of the type that is there."
-    known,values = header.values,{}
+    known = header.values
+    values = {}
     for key,value in overrides.items():
         if isinstance(key, str) and type(value) is type(known.get(key, value)): values[key] = value
     return replace(header, values={**known, **values})
@@ -258,7 +260,8 @@ def _free_memory():
 def _bytes_of_cache(header):
     "About how many bytes of the KV cache each token takes."
     def number(key): return max(header.numbers(key), default=0)
-    layers,heads = number("block_count"),number("attention.head_count")
+    layers = number("block_count")
+    heads = number("attention.head_count")
     whole = number("embedding_length") // max(heads, 1)
     sizes = [number(f"attention.{part}_length") or whole for part in ("key", "value")]
     with_cache = header.numbers("attention.head_count_kv") or [heads]
@@ -267,7 +270,9 @@ def _bytes_of_cache(header):
 
 # %% ../../nbs/29_opening.ipynb #a100e510
 def _say_if_too_large(header, settings):
-    free,each,n_ctx = _free_memory(),_bytes_of_cache(header),settings["n_ctx"] or header.own("context_length") or 0
+    free = _free_memory()
+    each = _bytes_of_cache(header)
+    n_ctx = settings["n_ctx"] or header.own("context_length") or 0
     offloaded = settings["n_gpu_layers"]
     if free is None or offloaded or not isinstance(n_ctx, int): return
     file = header.size + sum(other.size for other in _other_parts(header))
@@ -327,7 +332,8 @@ def _llama_class():
         def model_params(self): return self._model_params
         @model_params.setter
         def model_params(self, params):
-            self._model_params,params.progress_callback = params,self._while_loading
+            self._model_params = params
+            params.progress_callback = self._while_loading
         @property
         def metadata(self): return self._seen
         @metadata.setter
@@ -357,7 +363,8 @@ def _when_used(llm, text):
     @cache
     def handler():
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-        begin,end = llm.token_bos(),llm.token_eos()
+        begin = llm.token_bos()
+        end = llm.token_eos()
         texts = [llm._model.token_get_text(token) if token != -1 else "" for token in (end, begin)]
         return Jinja2ChatFormatter(text, *texts, stop_token_ids=[end]).to_chat_handler()
     return lambda **asked: handler()(**asked)
@@ -402,7 +409,8 @@ def open_file(
 # %% ../../nbs/29_opening.ipynb #d2c171fb
 def _chatting(llama_cpp, llm):
     "The model, if it goes on with a text token by token. Raises `ModelFileError` if not."
-    model,memory = llm._model.model,llama_cpp.llama_get_memory(llm._ctx.ctx)
+    model = llm._model.model
+    memory = llama_cpp.llama_get_memory(llm._ctx.ctx)
     alone = llama_cpp.llama_model_has_decoder(model) and not llama_cpp.llama_model_has_encoder(model)
     if alone and memory and not llama_cpp.llama_model_is_diffusion(model): return llm
     llm.close()

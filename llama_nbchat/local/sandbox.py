@@ -49,8 +49,12 @@ _DEEPEST = 40                        # How many calls may lie one within another
 class _Budget:
     "What a rendering may still make, in characters."
     def __init__(self, given=None):
-        self.given,self.left,self.calls,self.depth = given,_CHARACTERS,0,0
-        self.end,self.sizes = time.thread_time() + _SECONDS,{}
+        self.given = given
+        self.left = _CHARACTERS
+        self.calls = 0
+        self.depth = 0
+        self.end = time.thread_time() + _SECONDS
+        self.sizes = {}
 
     def spend(self, size=1):
         "Takes something from the budget. Raises `TemplateFault` if there is not enough, or no time left."
@@ -60,7 +64,8 @@ class _Budget:
         if not self.calls & 255 and time.thread_time() > self.end: self._ask_for_more()
 
     def _ask_for_more(self):
-        given,self.given = self.given,None
+        given = self.given
+        self.given = None
         short,self.left = self.left,_CHARACTERS     # to find the size takes a little as well
         size = self.size(given) if given else 0
         self.left = short + _COPIES * size
@@ -271,7 +276,8 @@ def _environment():
             return left + right if plain else self.binop_table[operator](left, right)
 
         def call(__self, __context, __called, *args, **kwargs):
-            budget,method = __self.budget,getattr(__called, "__wrapped__", __called)
+            budget = __self.budget
+            method = getattr(__called, "__wrapped__", __called)
             budget.spend()
             if isinstance(owner := getattr(method, "__self__", None), (str, bytes, int, list, tuple)):
                 budget.spend(_bound(budget, method.__name__, owner, [*args, *kwargs.values()]))
@@ -292,7 +298,8 @@ def _environment():
 
     environment = Environment(trim_blocks=True, lstrip_blocks=True, optimized=False, finalize=written,
         extensions=[Generation, "jinja2.ext.loopcontrols"])
-    filters,tests = environment.filters,environment.tests
+    filters = environment.filters
+    tests = environment.tests
     filters["tojson"] = _json
     filters.update({name: _counted(name, function) for name, function in filters.items()})
     filters.update({name: pass_context(function) for name, function in _OWN.items()})
@@ -337,7 +344,9 @@ def render(self:SandboxedTemplate,
 ) -> str:
     "The text that it makes of them."
     from jinja2 import Template, UndefinedError
-    environment,pieces,size = self._fresh(variables),[],0
+    environment = self._fresh(variables)
+    pieces = []
+    size = 0
     given = dict(raise_exception=_refuse, strftime_now=_now, **variables)
     try:
         template = Template.from_code(environment, self.code, environment.globals)

@@ -71,7 +71,8 @@ def _replace_file(name, parts):
         with suppress(OSError): os.unlink(beside)   # it is not there any more, if all went well
 
 # %% ../../nbs/27_saved.ipynb #c0079681
-_BEGIN,_VERSION = b"llama_nbchat state ",b"2"
+_BEGIN = b"llama_nbchat state "
+_VERSION = b"2"
 
 def write_state(
     path:str|os.PathLike,  # The file; it is replaced if there is one. A link is replaced, not followed

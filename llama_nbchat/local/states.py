@@ -28,7 +28,9 @@ __all__ = []
 def _fingerprint(self:Engine):
     "What a saved cache depends on: the model's file, the settings of the context, and the version of the library."
     from importlib.metadata import version
-    path,settings,digest = Path(self.llm.model_path),self.llm.context_params,hashlib.sha256()
+    path = Path(self.llm.model_path)
+    settings = self.llm.context_params
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -58,7 +60,8 @@ def save_state(self:Engine,
 def _save(self:Engine, path):
     yield from ()
     self.decoder.begin()
-    tokens,state = self.decoder.tokens,self.decoder.save()
+    tokens = self.decoder.tokens
+    state = self.decoder.save()
     if not tokens: raise StateError("There is nothing to save yet: ask something first.", path=str(path))
     transcripts = self._transcripts_of(tokens)
     write_state(path, dict(fingerprint=self._fingerprint(), tokens=tokens, transcripts=transcripts), state)
@@ -67,7 +70,8 @@ def _save(self:Engine, path):
 @patch
 def _transcripts_of(self:Engine, tokens):
     "The transcripts that lead to these tokens: texts, whole characters, how many tokens, and one that is missing."
-    found,room = [],_TRANSCRIPT_CHARACTERS
+    found = []
+    room = _TRANSCRIPT_CHARACTERS
     for (prompt, answer), (whole, known) in reversed(list(self.transcripts.known.items())):
         shared = common(known, tokens)
         if shared < len(known) - 1: continue

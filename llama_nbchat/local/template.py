@@ -70,7 +70,8 @@ def finding(
 # %% ../../nbs/22_template.ipynb #2d79677a
 def _templates(llm) -> dict[str, str]:
     "The templates of a model's file, under the names that llama-cpp-python gives them."
-    key,found = "tokenizer.chat_template",llm.metadata
+    key = "tokenizer.chat_template"
+    found = llm.metadata
     named = {name.removeprefix("tokenizer."): text for name, text in found.items() if name.startswith(key + ".")}
     return {"chat_template.default": found[key], **named} if key in found else named
 
@@ -78,7 +79,8 @@ def _templates(llm) -> dict[str, str]:
 def _chosen(llm, chat_format):
     "The name of a chat format, and the text of the template if it is one of the file's."
     from llama_cpp.llama_chat_format import guess_chat_format_from_gguf_metadata as guess
-    templates,name = _templates(llm),chat_format or llm.chat_format
+    templates = _templates(llm)
+    name = chat_format or llm.chat_format
     guessed = not chat_format and name in (guess(llm.metadata), "llama-2")
     if guessed and templates: name = next((name for name in templates if name.endswith("default")), min(templates))
     elif guessed and name == "llama-2":
@@ -93,7 +95,8 @@ class _Listener:
     def __getattr__(self, name): return getattr(self._llm, name)
 
     def tokenize(self, text, add_bos=True, special=False):
-        self.text,self.add_bos = text.decode("utf-8"),add_bos
+        self.text = text.decode("utf-8")
+        self.add_bos = add_bos
         return [0]
 
     def create_completion(self, prompt, **settings):
@@ -143,7 +146,8 @@ class ChatTemplate:
         control_names:Callable   # Of a text that may hold them: the names of control tokens, the longest first
     ):
         name,self.source = _chosen(llm, chat_format)
-        self.file,self.llm = basename(llm.model_path.replace("\\", "/")),llm
+        self.file = basename(llm.model_path.replace("\\", "/"))
+        self.llm = llm
         self.name = f"The chat template of {self.file!r}" if self.source else f"The chat format {name!r}"
         self.defaults,self.variables,self._told,self._suffixes = _defaults(llm),frozenset(),False,{}
         self._recent,self._openings,self._local = deque(maxlen=_KEPT),{},True   # see `_composed`
@@ -158,11 +162,13 @@ class ChatTemplate:
         self.names,self.marked = finding(names),finding([marked_name(name) for name in names])
         self.in_texts = finding(names, begun=True)
         says_so = llm.metadata.get("tokenizer.ggml.add_bos_token") == "true"
-        self.adds_bos,self.begin = bool(begin) and (says_so if self.source else llm._model.add_bos_token()),begin
+        self.adds_bos = bool(begin) and (says_so if self.source else llm._model.add_bos_token())
+        self.begin = begin
 
     def _compiled(self, begin, end):
         template = SandboxedTemplate(self.source)
-        self.variables,self.called = template.variables - _GIVEN,template.called
+        self.variables = template.variables - _GIVEN
+        self.called = template.called
         self.known = dict(bos_token=begin, eos_token=end, add_generation_prompt=True)
         return _own_handler(template, self.known)
 
@@ -190,7 +196,8 @@ _TALK = [{"role": role, "content": f"{words} on which side of the river the {ani
     for role, words, animal in (("system", "Tell nobody", "herons"), ("user", "Who knows", "beavers"),
         ("assistant", "The old ferryman knows", "otters"), ("user", "Ask him once more", "swans"),
         ("assistant", "He has forgotten", "geese"), ("user", "Then find out", "ducks"))]
-_SYSTEM,_UNFILLED = _TALK[0],"{system_message}"
+_SYSTEM = _TALK[0]
+_UNFILLED = "{system_message}"
 
 @dataclass(frozen=True)
 class _Way:
@@ -233,7 +240,8 @@ def _joined(first, second, between):
 @patch
 def _listen(self:ChatTemplate, messages, params, way=None):
     "What the handler asks for. Raises `TemplateFault`."
-    listener,way = _Listener(self.llm),way or self.way
+    listener = _Listener(self.llm)
+    way = way or self.way
     system = messages[0].get("content") if messages and messages[0]["role"] == "system" else ""
     try: list(self.handler(llama=listener, messages=_changed(messages, way), stream=True, **params))
     except TemplateFault: raise
@@ -247,7 +255,10 @@ _LACKING = {"functions": lambda: "[]", "datetime": lambda: datetime.now().strfti
 @patch
 def _try(self:ChatTemplate):
     "Finds the way on which least of a conversation is lost. Raises `TemplateFault` if there is none."
-    self.way,self.lost,self.seen,self.end = _Way(),[],"",""
+    self.way = _Way()
+    self.lost = []
+    self.seen = ""
+    self.end = ""
     faults = self._try_ways(_TALK)
     if faults and faults[-1].kind == "undefined" and (asked := _LACKING.keys() & self.variables):
         self.known.update({name: _LACKING[name]() for name in asked})
@@ -261,7 +272,8 @@ def _try(self:ChatTemplate):
 @patch
 def _try_ways(self:ChatTemplate, talk):
     "Takes the way that loses least of a conversation; returns what was wrong if there is none."
-    faults,found = [],None
+    faults = []
+    found = None
     for way in _OWN_WAYS if self.source else _NAMED_WAYS:
         try: text = self._listen(talk, {}, way).text
         except TemplateFault as fault:
@@ -319,7 +331,8 @@ def _told_apart(message):
 @patch
 def _learned_marks(self:ChatTemplate) -> dict[str, str]:
     "The mark with which the template opens reasoning, and the one that closes it; nothing if that can't be told."
-    prompt,answer = _TALK[1],{**_TALK[2], "reasoning": _THOUGHT}
+    prompt = _TALK[1]
+    answer = {**_TALK[2], "reasoning": _THOUGHT}
     try:
         asked = self._listen([prompt], {}).text
         text = self._listen([prompt, _told_apart(answer)], {}).text
@@ -484,7 +497,8 @@ def _composed(self:ChatTemplate, messages, params, key):
         asked,going_on = (self._listen(self._marked([*system, *_TURN, *messages[first:last]]), params)
             for first,last in ((-3, -2), (-3, None)))
     except TemplateFault: return None
-    old,new = asked.text[len(opening):],going_on.text[len(opening):]
+    old = asked.text[len(opening):]
+    new = going_on.text[len(opening):]
     if not (asked.text.startswith(opening) and going_on.text.startswith(opening) and before.endswith(old)): return None
     if not self._told: self._tell_missing(self._marked(messages[-3:]), new)
     going_on.text = before[:len(before) - len(old)] + new

@@ -20,7 +20,8 @@ class Stops:
     def __init__(self, stops):
         self.next,self.depth,self.ending,self.back = {},[0],[0],[0]   # a place in the tree is a number, the root is 0
         for stop in stops: self._plant(stop)
-        self.place,self.first = 0,{character for before, character in self.next if not before}
+        self.place = 0
+        self.first = {character for before, character in self.next if not before}
         for (before, character), place in sorted(self.next.items(), key=lambda edge: self.depth[edge[1]]):
             if before: self.back[place] = self._step(self.back[before], character)
             self.ending[place] = self.ending[place] or self.ending[self.back[place]]   # the longest one that ends here
