@@ -95,6 +95,7 @@ class ServerModel(ChatModel):
         self._ratio = 1.0           # of tokens as told to tokens as estimated
         self._before = [],0,0       # what was sent before, how many tokens that was expected to be, and how many it was
         self._counts = True         # as long as the server has not refused to count
+        self._told = {}             # what the server said when it was asked what it is
         self._kind = self._find_kind()
         self.model = self._find_model(model)   # as the server calls it, and for people:
         self.name = self.model.rpartition("/")[2] if self.model.endswith(".gguf") else self.model
@@ -105,7 +106,7 @@ class ServerModel(ChatModel):
     def __repr__(self):
         window = f"{self.n_ctx:,} tokens" if self.n_ctx else "context window not told"
         counts = "counts exactly" if self._counts and self._kind.name in _COUNTED else "counts about"
-        what = [self._kind.name, window, counts, *(["resumes"] if "resume" in self.can else [])]
+        what = [self._kind.name, window, counts, *(["resumes"] if "resume" in self.can else []), *self._abilities()]
         return printable(f"ServerModel({self.name!r} at {self.place}, {', '.join(what)})")
 
 # %% ../nbs/14_server.ipynb #7da5ad2b
@@ -177,6 +178,7 @@ def _find_kind(self:ServerModel):
         found = self._ask.get(path)
         if not isinstance(found, Mapping) or sign not in found: continue
         if kind.name == "llama_cpp.server" and "llama.cpp Python API" not in str(found["info"])[:500]: continue
+        self._told = found
         return kind
     return _PLAIN
 
@@ -216,6 +218,14 @@ def _find_window(self:ServerModel):
     if kind == "Ollama": return figure(self._of_this_model(_at(get("/api/ps"), "models"), "name", "context_length")) or None
     if kind == "LM Studio":
         return figure(self._of_this_model(_at(get("/api/v0/models"), "data"), "id", "loaded_context_length")) or None
+
+# %% ../nbs/14_server.ipynb #72f35046
+@patch
+def _abilities(self:ServerModel):
+    if self._kind.name != "llama-server": return
+    yield "tells cached tokens"
+    if _at(self._told, "modalities", "vision") is True: yield "sees images"
+    if (at_once := figure(_at(self._told, "total_slots"))) and at_once > 1: yield f"{at_once} at once"
 
 # %% ../nbs/14_server.ipynb #5e15f4bf
 @patch

@@ -243,8 +243,8 @@ def test_without_the_client(monkeypatch):
 
 
 KINDS = {
-    "llama-server": ({"/props": {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 2}, "/v1/chat/completions/input_tokens":
-        {"input_tokens": 42}}, 4096, "counts exactly, resumes"),
+    "llama-server": ({"/props": {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 2, "modalities": {"vision": True}}, "/v1/chat/completions/input_tokens":
+        {"input_tokens": 42}}, 4096, "counts exactly, resumes, tells cached tokens, sees images, 2 at once"),
     "vLLM": ({"/version": {"version": "0.11"}, "/v1/models": {"data": [{"id": "tiny", "max_model_len": 8192}]}, "/tokenize": {"count": 42}},
         8192, "counts exactly, resumes"),
     "Ollama": ({"/api/version": {"version": "0.13"}, "/api/ps": {"models": [{"name": "tiny", "context_length": 4096}]}}, 4096, "counts about"),
