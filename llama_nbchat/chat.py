@@ -30,9 +30,10 @@ from .markdown import safe_markdown
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
-from .places import check_before_loading, check_order, check_places
+from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
+from .server import is_address
 from .stop import StopButton, uninterrupted
 
 # %% ../nbs/40_chat.ipynb #f820b884
@@ -140,6 +141,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         check_order(llm, system_message)
         if system_message is not None: messages.append_system_message(system_message)
         if is_file(llm): check_before_loading(llm, params)
+        elif is_address(llm): check_before_asking(llm, params)
         vars(self)["model"] = load(llm)
         self.params = params
 

@@ -29,7 +29,7 @@ from .local.gguf import read_header
 from .local.opening import model_file, model_settings, open_file
 from .local.sandbox import SandboxedTemplate, TemplateFault
 from .model import ChatModel, is_model
-from .server import SETTINGS, ServerModel, is_address
+from .server import PARAMETERS, SETTINGS, ServerModel, is_address
 
 # %% ../nbs/32_load.ipynb #9a1c9824
 __all__ = ["load", "is_file", "chat_parameters", "template_variables", "demo_path"]
@@ -145,7 +145,12 @@ def _open_file(source, cache_bytes=None, **params):
 
 def _open_server(source, **settings): return ServerModel(source, **settings)
 
-def _check_server(source, settings): check_parameters(settings, SETTINGS, "A server")
+def _check_server(source, settings):
+    for name in settings.keys() & (PARAMETERS | {"system_message"}):
+        value = shorten(repr(settings[name]), 60)
+        raise ParameterError(f"{name} is a parameter of a chat, not of the model: write Chat(load({source!r}), {name}={value}).",
+            name=name, nearest=None)
+    check_parameters(settings, SETTINGS, "A server")
 
 _SOURCES = [
     Source(is_address, _open_server, check=_check_server),

@@ -8,8 +8,9 @@ from llama_nbchat.errors import ChatError
 from llama_nbchat.model import ChatModel
 from llama_nbchat.reply import Delta
 
-__all__ = ['ServerModel', 'SETTINGS', 'is_address']
+__all__ = ['ServerModel', 'PARAMETERS', 'SETTINGS', 'is_address']
 SETTINGS: Any
+PARAMETERS: Any
 
 def is_address(source: Any) -> bool:
     """Whether this is the address of a server, such as "http://localhost:8080"."""

@@ -222,6 +222,10 @@ def test_which_model():
         with pytest.raises(ModelNotFoundError, match="several models. There is: 'qwen3:4b', 'gemma'"): load(server.address)
         with pytest.raises(ModelNotFoundError, match="no model 'llama'"): load(server.address, model="llama")
         assert load(server.address, model="qwen").name == "qwen3:4b"
+        with pytest.raises(ParameterError, match=r"write Chat\(load\('http.*', model=\.\.\.\)\)"): Chat(server.address, model="qwen3:4b")
+        with pytest.raises(ParameterError, match=r"api_key=\.\.\.") as caught: Chat(server.address, api_key=KEY)
+        assert KEY not in str(caught.value)
+        with pytest.raises(ParameterError, match="parameter of a chat"): load(server.address, temperature=0)
         with pytest.raises(ParameterError, match="Did you mean 'n_ctx'"): load(server.address, ctx=5)
     with serving(**{"/v1/models": {"data": []}}) as server:
         with pytest.raises(ModelNotFoundError, match="has loaded no model"): load(server.address)
