@@ -68,7 +68,7 @@ class _Kind:
 _KINDS = (
     _Kind("llama-server", ("/props", "default_generation_settings"), frozenset(("resume",)),
         {"mirostat_mode": "mirostat"}, {}, {"return_progress": True}),
-    _Kind("Ollama", ("/api/version", "version"), names={"repeat_penalty": "frequency_penalty"}),
+    _Kind("Ollama", ("/api/version", "version")),
     _Kind("vLLM", ("/version", "version"), frozenset(("resume",)), {"repeat_penalty": "repetition_penalty"},
         {"continue_final_message": True, "add_generation_prompt": False}),
     _Kind("LM Studio", ("/api/v0/models", "data")),
@@ -337,6 +337,7 @@ def _read(self:ServerModel, request, expected):
     if reason == "error": raise RuntimeError("the server broke off its answer, and does not say why")
     cost = usage_of(usage, pieces)
     self._compare(cost.prompt_tokens, expected, pieces, request["messages"])
+    self.n_ctx = self.n_ctx or self._find_window()   # two servers tell it once they have loaded the model
     yield Delta(finish_reason=reason, usage=cost)
 
 # %% ../nbs/14_server.ipynb #553c62b2

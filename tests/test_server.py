@@ -272,6 +272,14 @@ def test_kinds(kind):
         if "exactly" in words: assert chat.context.used == 42
 
 
+def test_a_window_that_is_told_once_the_model_is_loaded():
+    with serving(**{**KINDS["Ollama"][0], "/api/ps": [{"models": []}, KINDS["Ollama"][0]["/api/ps"]]}) as server:
+        chat = Chat(load(server.address))
+        assert chat.model.n_ctx is None
+        chat("Hi")
+        assert chat.model.n_ctx == 4096
+
+
 def test_count_falls_back(monkeypatch):
     "A server that can't count any more is not asked again."
     with serving(**{**KINDS["llama-server"][0], "/v1/chat/completions/input_tokens": None}) as server:
