@@ -14,8 +14,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .errors import ChatError, ModelNotFoundError, counted
+from .errors import ChatError, ModelNotFoundError, counted, in_bytes
 from .installed import optional
+from .local.gguf import goes_along
 from .messages import told
 
 # %% ../nbs/31_download.ipynb #b0fe43c7
@@ -34,7 +35,6 @@ def hub_name(
 # %% ../nbs/31_download.ipynb #546a122f
 _USUAL = "Q4_K_M", "Q8_0", "Q4_0", "Q5_K_M", "F16", "BF16"
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
-_NO_MODEL = re.compile(r"(?:^|[-._/])(mmproj|imatrix|mtp|eagle3|dflash|dspark)[-._]", re.IGNORECASE)
 
 def chosen(
     names:list[str],   # Of all files in a repository
@@ -43,7 +43,7 @@ def chosen(
     "The files that make up the model that is meant."
     models = {}
     for name in sorted(names):
-        if name.lower().endswith(".gguf") and not _NO_MODEL.search(name): models.setdefault(_PART.sub("", name[:-5]), []).append(name)
+        if name.lower().endswith(".gguf") and not goes_along(name): models.setdefault(_PART.sub("", name[:-5]), []).append(name)
     def fits(stem, tag): return re.search(rf"(^|[-._/]){re.escape(tag)}($|[-._/])", stem, re.IGNORECASE)
     for tag in [wanted] if wanted else _USUAL:
         for stem,files in models.items():
@@ -75,9 +75,6 @@ def _explained(error, repository, wanted):
     return ModelNotFoundError(f"{repository} {why}{said}. On a machine with a network, `hf download {repository} --include "
         f'"*{wanted}*.gguf"` fetches it; the folder can be copied to this one, and load takes its path.', path=repository)
 
-# %% ../nbs/31_download.ipynb #2f6519f5
-def _in_words(n): return f"{n / 1e9:.1f} GB" if n >= 1e8 else f"{n / 1e6:.1f} MB"
-
 # %% ../nbs/31_download.ipynb #88d53d7b
 def download(
     repository:str,   # Owner and name, such as "owner/repository"
@@ -94,7 +91,7 @@ def download(
     total = sum(sizes[name] for name in files)
     cache = Path(hub.constants.HF_HUB_CACHE)
     _check_room(cache, total, repository)
-    say(f"Downloading {repository}, {counted(len(files), 'file')}, {_in_words(total)}, to {cache}")
+    say(f"Downloading {repository}, {counted(len(files), 'file')}, {in_bytes(total)}, to {cache}")
     try: folder = hub.snapshot_download(repository, allow_patterns=files, endpoint=os.environ.get("HF_ENDPOINT"))
     except Exception as error: raise _explained(error, repository, wanted) from None
     return Path(folder, files[0])
@@ -105,5 +102,5 @@ def _check_room(folder, total, repository):
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     if total > free:
-        raise ModelNotFoundError(f"{repository} takes {_in_words(total)}, and the disk of {there} has {_in_words(free)} left: make room, "
+        raise ModelNotFoundError(f"{repository} takes {in_bytes(total)}, and the disk of {there} has {in_bytes(free)} left: make room, "
             "or set the variable HF_HOME to a folder on another disk.", path=repository)

@@ -7,8 +7,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 # %% auto #0
 __all__ = ['printable', 'ChatError', 'made_printable', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError',
            'MessageTypeError', 'MessageError', 'ParameterError', 'ContextOverflowError', 'GenerationError',
-           'StateError', 'NotInstalledError', 'counted', 'shown', 'name_here', 'check_parameters', 'UseError',
-           'Advises']
+           'StateError', 'NotInstalledError', 'counted', 'in_bytes', 'shown', 'name_here', 'check_parameters',
+           'UseError', 'Advises']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
 import re
@@ -19,7 +19,7 @@ from textwrap import shorten
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
            "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError", "check_parameters",
-           "name_here", "counted", "shown", "Advises", "printable", "made_printable"]
+           "name_here", "counted", "in_bytes", "shown", "Advises", "printable", "made_printable"]
 
 # %% ../nbs/00_errors.ipynb #bbb0ed14
 _NOT_PRINTED = {code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))}
@@ -102,6 +102,14 @@ def counted(
 ) -> str:
     "The number and the noun, which gets an s unless there is one alone."
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+# %% ../nbs/00_errors.ipynb #5a92e0c4
+def in_bytes(
+    n:int   # Bytes
+) -> str:
+    "A size as people say it, such as \"2.5 GB\"."
+    if n >= 1e9: return f"{n / 1e9:.1f} GB"
+    return f"{n / 1e6:.0f} MB" if n >= 1e7 else f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.0f} KB"
 
 # %% ../nbs/00_errors.ipynb #3f7ba99b
 def shown(

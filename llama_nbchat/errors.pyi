@@ -3,7 +3,7 @@ from typing import Any
 from collections.abc import Collection
 from collections.abc import Iterable
 
-__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'counted', 'shown', 'Advises', 'printable', 'made_printable']
+__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey: control characters other than the end of a line and a tab."""
@@ -61,6 +61,10 @@ class NotInstalledError(ChatError, ImportError):
 
 def counted(number: int, noun: str) -> str:
     """The number and the noun, which gets an s unless there is one alone."""
+    ...
+
+def in_bytes(n: int) -> str:
+    """A size as people say it, such as "2.5 GB"."""
     ...
 
 def shown(value, width: int=...) -> str:

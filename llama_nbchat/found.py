@@ -22,8 +22,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import ModelFileError, ModelNotFoundError, counted, printable
-from .local.gguf import read_header, why_no_chat
+from .errors import ModelFileError, ModelNotFoundError, counted, in_bytes, printable
+from .local.gguf import goes_along, read_header, why_no_chat
 from .markdown import safe_text
 from .messages import whole_text
 
@@ -53,11 +53,6 @@ def _parameters(n):
     if n is None: return ""
     return f"{n / 1e9:.1f} B" if n >= 1e9 else f"{n / 1e6:.0f} M" if n >= 1e6 else f"{n / 1e3:.0f} K"
 
-# %% ../nbs/31_found.ipynb #ea94c6c7
-def _size(n):
-    if n is None: return ""
-    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB" if n >= 1e6 else f"{n / 1e3:.0f} KB"
-
 # %% ../nbs/31_found.ipynb #8fa04e16
 class Models(Sequence[Found]):
     "Models that were found, as a table."
@@ -78,7 +73,7 @@ class Models(Sequence[Found]):
 # %% ../nbs/31_found.ipynb #5f667980
 _COLUMNS = {"name": lambda row: row.name, "parameters": lambda row: _parameters(row.parameters),
     "quantization": lambda row: row.quantization or "", "context": lambda row: f"{row.n_ctx:,}" if row.n_ctx else "",
-    "size": lambda row: _size(row.size), "where": lambda row: row.where,
+    "size": lambda row: in_bytes(row.size) if row.size else "", "where": lambda row: row.where,
     "also": lambda row: ", ".join(row.also), "problem": lambda row: row.problem}
 
 def _table(rows):
@@ -180,7 +175,6 @@ _DEEPEST = 8
 _MOST_FILES = 50_000
 _UNFINISHED = re.compile(r"\.gguf.*\.(part|partial|incomplete|downloadinprogress|crdownload|download|tmp|aria2)$|\.incomplete$",
     re.IGNORECASE)
-_NO_MODEL = re.compile(r"(?:^|[-._/])(mmproj|imatrix|mtp|eagle3|dflash|dspark)[-._]", re.IGNORECASE)
 
 def _walk(root):
     "The model files below a folder, and those that are not finished."
@@ -225,7 +219,7 @@ def _of_folder(root, where, mend="download it again"):
 def _sight(path, name, where, mend):
     "What there is to say of a model file; None for one that is only a part of a model."
     cut = _SHARD.search(path.name)
-    if cut and cut[1] != "00001" and _shards(path)[0].exists() or _NO_MODEL.search(path.name): return None
+    if cut and cut[1] != "00001" and _shards(path)[0].exists() or goes_along(path.name): return None
     missing = [shard.name for shard in _shards(path) if not shard.exists()]
     if path.name in missing or len(missing) == len(_shards(path)):
         return _Sight(name, None, where, f"is a link to a file that is not there: {mend}")

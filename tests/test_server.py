@@ -336,7 +336,8 @@ def test_dropped_beginning_is_said():
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for _ in range(16): chat("word " * 40)
-    assert caught and "left out the beginning" in str(caught[0].message) and "n_ctx=700" in str(caught[0].message)
+    said = [str(warning.message) for warning in caught if "left out the beginning" in str(warning.message)]   # others may close a socket
+    assert said and "n_ctx=700" in said[0]
 
 
 def test_window_is_learned_from_the_error():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from llama_nbchat.errors import ModelFileError
 
-__all__ = ['Header', 'read_header', 'why_no_chat']
+__all__ = ['Header', 'read_header', 'why_no_chat', 'goes_along']
 
 class _Front:
     """A file that is read from front to back. Raises `ModelFileError` where that ends too early, or never."""
@@ -107,4 +107,8 @@ def read_header(path: str | os.PathLike, brief: bool=...) -> Header:
 
 def why_no_chat(header: Header) -> str:
     """Why a file can't be chatted with, as far as its header tells."""
+    ...
+
+def goes_along(name: str) -> bool:
+    """Whether a GGUF file is no model by itself, but goes along with one, as its name says."""
     ...

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..installed import import_llama_cpp
-from ..errors import ModelFileError, ModelNotFoundError, ParameterError, check_parameters
+from ..errors import ModelFileError, ModelNotFoundError, ParameterError, check_parameters, in_bytes
 from .gguf import read_header, why_no_chat
 from ..stop import StopButton
 
@@ -279,12 +279,9 @@ def _say_if_too_large(header, settings):
     if file + each * n_ctx <= free: return
     fitting = max(0, free - file) // max(each, 1) // 256 * 256
     advice = f"With n_ctx={fitting} it would fit." if fitting >= 512 else "Take a smaller model."
-    warnings.warn(f"{header.path.name} will take about {_in_words(file + each * n_ctx)} of memory ({_in_words(file)} the "
-        f"file, {_in_words(each * n_ctx)} a conversation of {n_ctx:,} tokens), and {_in_words(free)} are free. {advice}",
+    warnings.warn(f"{header.path.name} will take about {in_bytes(file + each * n_ctx)} of memory ({in_bytes(file)} the "
+        f"file, {in_bytes(each * n_ctx)} a conversation of {n_ctx:,} tokens), and {in_bytes(free)} are free. {advice}",
         stacklevel=2)
-
-# %% ../../nbs/29_opening.ipynb #1de366da
-def _in_words(n): return f"{n / 1e9:.1f} GB" if n >= 1e8 else f"{n / 1e6:.1f} MB"
 
 # %% ../../nbs/29_opening.ipynb #21aa7540
 def _while_loading(llama_cpp, progress, button):
