@@ -46,7 +46,7 @@ def test_a_bar_that_fails_costs_nothing(monkeypatch):
 
 def test_memory_is_reckoned_before(monkeypatch):
     monkeypatch.setattr(opening, "_free_memory", lambda: 12_000_000)
-    with pytest.warns(UserWarning, match=r"planets.gguf will take about .* MB.*12.0 MB are free. With n_ctx=\d+ it would fit"):
+    with pytest.warns(UserWarning, match=r"planets.gguf will take about .* MB.*12 MB are free. With n_ctx=\d+ it would fit"):
         load(demo_path(), n_ctx=2048)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
