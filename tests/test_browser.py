@@ -154,7 +154,10 @@ class Notebook:
         self.open()
 
     def open(self):
-        self.page.goto(self.address)
+        try: self.page.goto(self.address)
+        except Exception as error:   # JupyterLab opens a workspace of its own while the page before is left
+            if "ERR_ABORTED" not in str(error): raise
+            self.page.goto(self.address)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
         self.page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget.sessionContext.session", timeout=90_000)
 

@@ -102,6 +102,24 @@ def test_ids_that_the_header_does_not_name_are_no_facts(tmp_path, monkeypatch):
     assert "\ufffd" not in written(engine) and engine._prepare(TALK[1:2], {}).tokens.count(1) == 0
 
 
+def test_what_the_header_advises_is_how_it_is_sampled(tmp_path, monkeypatch):
+    "What somebody writes goes first, and what is no number is passed over."
+    import gguf
+    add = gguf.GGUFWriter.add_bos_token_id
+    def advise(self, id):
+        add(self, id)
+        for name, value in (("temp", 0.7), ("top_p", float("nan")), ("min_p", float("inf"))): self.add_float32(f"general.sampling.{name}", value)
+        self.add_int32("general.sampling.top_k", 1)
+        self.add_string("general.sampling.penalty_repeat", "much")
+    monkeypatch.setattr(gguf.GGUFWriter, "add_bos_token_id", advise)
+    engine, _ = opened(TEMPLATES["for_tools"], tmp_path)
+    usual = load().defaults
+    assert {name: value for name, value in engine.defaults.items() if value != usual[name]} == {"temperature": pytest.approx(0.7), "top_k": 1}
+    assert engine._prepare(TALK, {}).settings["top_k"] == 1 and engine._prepare(TALK, {"top_k": 5}).settings["top_k"] == 5
+    greedy, free = ({Chat(engine, max_tokens=6, **params).prompt("Hello", seed=seed).text for seed in range(5)} for params in ({}, {"top_k": 0, "temperature": 2.0}))
+    assert len(greedy) == 1 and len(free) > 1
+
+
 @pytest.mark.parametrize("named, system", (("mistral-instruct", "Be brief"), ("llama-2", "Be brief"), ("vicuna", "Be brief"), ("oasst_llama", "Be brief"),
     ("openbuddy", "Be brief"), ("phind", "Be brief"), ("open-orca", "Be brief"), ("gemma", "Be brief"), ("snoozy", "Be brief"), ("saiga", "Be brief")))
 def test_formats_of_llama_cpp_python(tmp_path, named, system):

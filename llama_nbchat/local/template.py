@@ -14,6 +14,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from os.path import basename, commonprefix
@@ -181,9 +182,26 @@ class ChatTemplate:
 _GIVEN = frozenset(("messages", "bos_token", "eos_token", "add_generation_prompt", "stream", "model"))
 
 def _defaults(llm):
-    "The defaults of `create_chat_completion`."
+    "The defaults of `create_chat_completion`, and what is advised for this model."
     parameters = inspect.signature(llm.create_chat_completion).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in ("messages", "stream", "model")}
+    defaults = {p.name: p.default for p in parameters if p.name not in ("messages", "stream", "model")}
+    return {**defaults, **_advised(llm.metadata, defaults)}
+
+# %% ../../nbs/22_template.ipynb #2db787b4
+_IN_HEADERS = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p", "penalty_repeat": "repeat_penalty",
+    "mirostat": "mirostat_mode", "mirostat_tau": "mirostat_tau", "mirostat_eta": "mirostat_eta"}
+_FAR = 2 ** 31                # What an integer of llama.cpp can't hold
+_MEASURED = {("smollm2", "135M"): {"repeat_penalty": 1.15}}   # by base name and size
+
+def _advised(metadata, defaults):
+    "Sampling parameters that the header of a file names, or that were found to do well; what is no number is passed over."
+    model = metadata.get("general.basename", "").lower(), metadata.get("general.size_label", "")
+    advised = dict(_MEASURED.get(model, {}))
+    for key,name in _IN_HEADERS.items():
+        with suppress(ValueError, OverflowError):
+            value = float(metadata.get(f"general.sampling.{key}", "nan"))
+            if 0 <= value < _FAR and name in defaults: advised[name] = type(defaults[name])(value)
+    return advised
 
 # %% ../../nbs/22_template.ipynb #4a753d61
 def _parameters(handler):
