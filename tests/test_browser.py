@@ -2,22 +2,16 @@
 import json
 import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 
 import nbformat
 import pytest
 
-from tools.outputs import merged, nbs, outputs, root
+from tools.lab import Notebook, chromium, open_browser, open_lab
+from tools.outputs import merged, nbs, outputs
 from tests.renderers import LOOK, missing
 from tests.test_renderers import KNOWN, TOUCH, texts
 
-chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if not chromium and not os.environ.get("NEEDS_BROWSER"): pytest.skip("There is no Chromium here.", allow_module_level=True)
 
 INJECTIONS = """
@@ -103,96 +97,23 @@ DANGEROUS = ("script, iframe, object, embed, form, base, meta, link, style, svg,
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     "A JupyterLab of its own, on the loopback interface; its folder and its address."
-    folder, config = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("config")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-        "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder}",
-        "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True"]
-    for name, settings in (("notebook-extension/tracker", {"windowingMode": "none"}),     # all cells are in the page
-            ("apputils-extension/notification", {"fetchNews": "false"})):
-        file = config/f"settings/@jupyterlab/{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True)
-        file.write_text(json.dumps(settings))
-    variables = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(config/"settings"), "JUPYTER_CONFIG_DIR": str(config), "JUPYTER_DATA_DIR": str(config), "PYTHONPATH": str(root)}
-    server = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try: urllib.request.urlopen(f"{address}/api", timeout=5); break
-            except OSError: time.sleep(0.5)
-        else: raise RuntimeError("JupyterLab does not start.")
-        yield folder, address
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+    folder = tmp_path_factory.mktemp("lab")
+    with open_lab(folder, tmp_path_factory.mktemp("config")) as address: yield folder, address
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-        yield browser
-        browser.close()
-
-
-class Notebook:
-    "A notebook in a page."
-    def __init__(self, lab, browser, name, cells):
-        folder, address = lab
-        self.path, self.hosts, self.dialogs = folder/f"{name}.ipynb", set(), []
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata["kernelspec"] = {"display_name": "python3", "language": "python", "name": "python3"}
-        nbformat.write(notebook, self.path)
-        self.address, self.page = f"{address}/lab/tree/{name}.ipynb?reset", browser.new_page(viewport={"width": 1000, "height": 1600})
-        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
-        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
-        self.page.add_init_script("window.pwns = 0; window.pwned = () => window.pwns++")
-        self.open()
-
-    def open(self):
-        try: self.page.goto(self.address)
-        except Exception as error:   # JupyterLab opens a workspace of its own while the page before is left
-            if "ERR_ABORTED" not in str(error): raise
-            self.page.goto(self.address)
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-        self.page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget.sessionContext.session", timeout=90_000)
-
-    def command(self, name): self.page.evaluate("name => { window.jupyterapp.commands.execute(name) }", name)
-
-    def run(self, wait=True):
-        "Runs all cells; waits until the kernel has nothing to do."
-        self.command("notebook:run-all-cells")
-        if not wait: return
-        self.page.wait_for_function("""() => {
-            const cells = [...window.jupyterapp.shell.currentWidget.content.widgets];
-            return cells.every(cell => cell.model.executionCount) &&
-                window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle' }""", timeout=120_000)
-        time.sleep(0.5)
-
-    def save(self):
-        self.command("docmanager:save")
-        time.sleep(1.5)
-        return nbformat.read(self.path, as_version=4)
-
-    def outputs(self, cell): return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea-output")
-
-    def text(self, cell): return "\n".join(self.outputs(cell).all_inner_texts())
+    with open_browser() as browser: yield browser
 
 
 @pytest.fixture
 def notebook(lab, browser, request):
     opened = []
     def open_notebook(*cells):
-        opened.append(Notebook(lab, browser, request.node.name.replace("[", "_").strip("]"), cells))
+        opened.append(Notebook(*lab, browser, request.node.name.replace("[", "_").strip("]"), cells))
         return opened[-1]
     yield open_notebook
-    for one in opened:
-        one.command("kernelmenu:shutdown")
-        one.page.close()
+    for one in opened: one.close()
 
 
 WRITES = "from llama_nbchat import *\nimport random, re, time\nimport json, llama_nbchat.display as display_module\n" \
