@@ -15,21 +15,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from numbers import Real
+from textwrap import shorten
 from typing import Any
 
 from fastcore.basics import patch
 
 from .context import Context, fit
 from .conversation import ChatMessages
-from .display import GrowingText, conversation, display, open_screen, shell
+from .display import GrowingText, conversation, open_screen
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, counted, made_printable, printable)
 from .exclusive import Claim
 from .load import is_file, load
-from .markdown import safe_markdown
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
+from .once import cell_number, mark_as_shown
 from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
@@ -147,9 +148,14 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
 
     def __repr__(self): return f"Chat({trait(self.model, 'name')!r}, {counted(len(self.messages), 'message')})"
 
-    def _repr_html_(self): return conversation(self.messages, self.images)
+    def _repr_html_(self): return conversation(self.messages, self.images, _called(self.model), self.font_size)
 
     def _repr_pretty_(self, printer, cycle): printer.text(repr(self.messages))
+
+# %% ../nbs/40_chat.ipynb #b0c3401b
+def _called(model):
+    "The name of a model for its readers."
+    return shorten(printable(str(trait(model, "name"))).removesuffix(".gguf"), 60)
 
 # %% ../nbs/40_chat.ipynb #e2793b64
 @patch
@@ -303,7 +309,7 @@ def _end_unread_stream(self:Chat):
     "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
     other = self._claim
     if other is None or other.ended(): return
-    if other.running() or other.cell in (None, _cell()):
+    if other.running() or other.cell in (None, cell_number()):
         raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
             "stream, then ask again.")
     other.close()
@@ -312,14 +318,9 @@ def _end_unread_stream(self:Chat):
 @patch
 def _take_turn(self:Chat, claim):
     self._end_unread_stream()
-    claim.cell = _cell()   # a stream may be made in one cell, and read in another
+    claim.cell = cell_number()   # a stream may be made in one cell, and read in another
     claim.begin()
     self._claim = claim
-
-# %% ../nbs/40_chat.ipynb #b8c2a333
-def _cell():
-    "The number of the cell that runs now; None outside of IPython."
-    return getattr(shell(), "execution_count", None)
 
 # %% ../nbs/40_chat.ipynb #b1b65722
 @patch
@@ -387,6 +388,7 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
         reply = going_on or _reply_to(prompt, instead_of)
         deltas = self._begin(reply, params)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
+        growing.screen.speaker = _called(self.model)
         try: self._read(deltas, reply, growing, button)
         except KeyboardInterrupt: button.pressed = True
         finally:
@@ -394,7 +396,7 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
             deltas.close()
             self._commit(reply)
             growing.close(reply, note(self, reply, {**self.params, **params}, button.pressed))
-            reply.shown_in = _cell()
+            mark_as_shown(reply)
     if growing.failure:
         warnings.warn(f"The answer could not be shown: {growing.failure!r}. It is in chat.last.", stacklevel=4)
     return reply
@@ -410,14 +412,6 @@ def _read(self:Chat, deltas, reply, growing, button):
         button.armed = False
         if delta is None: return
         growing(reply, delta)
-
-# %% ../nbs/40_chat.ipynb #8ca96b7f
-Reply.shown_in = None   # In which cell it was shown
-
-@patch
-def _ipython_display_(self:Reply):
-    if self.shown_in is None or self.shown_in != _cell():
-        display({"text/markdown": safe_markdown(self.text), "text/plain": printable(self.text)}, raw=True)
 
 # %% ../nbs/40_chat.ipynb #99a40e0e
 @patch

@@ -11,18 +11,21 @@ __all__ = ['shell', 'display', 'Screen', 'GrowingText', 'with_font_size', 'Noteb
 # %% ../nbs/30_display.ipynb #a94a2d36
 import json
 import math
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from shutil import get_terminal_size
 from typing import Any, Protocol
 
 from fastcore.basics import patch
 
 from .errors import printable
-from .markdown import _as_it_stands, _blocks, _parser, safe_html, safe_markdown, safe_text
+from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _lexer, _parser, safe_html,
+    safe_markdown, safe_text)
 from .conversation import ChatMessages, said
 from .messages import Message
 from .reply import Delta, Reply
@@ -74,6 +77,7 @@ class GrowingText:
         self.screen = screen
         self.clock = clock
         self.shown_at = -math.inf
+        self.answers = False   # Has any of the answer been shown?
         self.failure = None
 
 # %% ../nbs/30_display.ipynb #777d0406
@@ -84,7 +88,9 @@ def __call__(self:GrowingText,
 ):
     "Shows the text if the last time is long enough ago; before its first piece, how far the model is."
     if delta.text or delta.reasoning:
-        if self._is_time(): self._show(self.screen.show, reply.text, "" if reply.text else reply.reasoning)
+        if not self._is_time(): return
+        self._show(self.screen.show, reply.text, "" if self.answers else reply.reasoning)
+        self.answers = bool(reply.text)
     elif delta.progress and not reply.text: self.wait(*delta.progress)
 
 # %% ../nbs/30_display.ipynb #1d17edf8
@@ -134,9 +140,9 @@ def with_font_size(
     return _sized(f"{text}\n{fences[-1]}" if len(fences) % 2 else text, font_size)
 
 # %% ../nbs/30_display.ipynb #ae65850d
-def _sized(text, font_size):
+def _sized(text, font_size, frame=""):
     gap = "\n\n" if "\n" in text or _BLOCK.match(text) else ""
-    return f"<span style='font-size: {font_size}px;'>{gap}{text}{gap}</span>"
+    return f"<span style='font-size: {font_size}px;{frame}'>{gap}{text}{gap}</span>"
 
 # %% ../nbs/30_display.ipynb #951ced3a
 _ENDED = ("paragraph_open", "heading_open", "table_open", "math_block")   # blocks that an empty line ends for good
@@ -197,12 +203,17 @@ _ENVELOPE = 1000   # Bytes that each message costs, besides what it holds
 _SHARE = 0.7       # Of all that may be sent, what the updates may take in which nothing moves up
 _AT_FIRST,_OF_THE_TIME = 0.05,0.04   # Seconds that the updates may take, and their share of the time that has passed
 
+_RULE = " border-left: 3px solid rgba(128, 128, 128, 0.3); padding-left: 0.8em;"
+_FRAME = " display: block;" + _RULE
+
 @lru_cache(maxsize=16)
-def _shown(source, font_size, images): return _sized(safe_markdown(source, images), font_size)
+def _shown(source, font_size, images): return _sized(safe_markdown(source, images), font_size, _FRAME)
 
 # %% ../nbs/30_display.ipynb #71148723
 class NotebookScreen:
     "The outputs of a notebook cell for one text."
+    speaker = ""   # Who says it: a name above the text
+
     def __init__(self,
         font_size:int=16,      # In pixels
         interval:float=0.1,    # The shortest time between two updates, in seconds
@@ -238,7 +249,7 @@ def show(self:NotebookScreen,
     if self.spent > _AT_FIRST + _OF_THE_TIME * passed: return
     room = 2 * _bytes(text) + 9_000 + 9_000 * passed - self.sent
     if text: self._show_text(text, room)
-    elif room > _ENVELOPE: self._put(0, {"text/markdown": _thinking(reasoning)})
+    elif room > _ENVELOPE: self._put_framed(_named(self.speaker), _thinking(reasoning))
     self.spent += time.thread_time() - start
 
 # %% ../nbs/30_display.ipynb #77ffdfa2
@@ -262,10 +273,39 @@ def _lay_out(self:NotebookScreen, layout, text):
     self.sources = layout.sources(text)
     self.layout = layout
     for n,source in enumerate(self.sources):
-        if before[n:n+1] != [source]: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
+        if before[n:n+1] == [source]: continue
+        if n == len(self.sources) - 1: source = _without_open_formula(source)
+        if n == 0: self._put_framed(_named(self.speaker), safe_markdown(source, self.images))
+        else: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
+
+# %% ../nbs/30_display.ipynb #60c6c2ee
+@patch
+def _put_framed(self:NotebookScreen, *parts, plain=None):
+    "Makes some parts the first output, within the frame of an answer."
+    whole = "\n\n".join(part for part in parts if part)
+    framed = _sized(whole, self.font_size, _FRAME) if whole else ""
+    self._put(0, {"text/markdown": framed, **(plain or {})})
 
 # %% ../nbs/30_display.ipynb #98ee5418
 def _bytes(text): return len(text.encode("utf-8", "replace"))
+
+# %% ../nbs/30_display.ipynb #bfcd195e
+_FORMULA = re.compile(r"\\[(\[]|\$\$|(?<![\w$\\])\$(?=[^\s\d$])")   # how one begins
+_CODE_OR_FORMULA = re.compile(rf"(?P<ticks>`+)[^`]*(?P=ticks)|{_MATH.pattern}", re.DOTALL)
+_LONG_FORMULA = 500   # Characters
+
+def _without_open_formula(text):
+    "The growing text without a formula at its end that has no end yet."
+    if len(_FENCES.findall(text)) % 2: return text
+    begin = text.rfind("\n\n") + 1
+    block = _CODE_OR_FORMULA.sub(lambda found: " " * len(found[0]), text[begin:])
+    opening = _FORMULA.search(block)
+    if not opening: return text
+    formula = block[opening.end():]
+    short = len(formula) <= (12 if opening[0] == "$" and not set(formula) & set("\\^_{=") else _LONG_FORMULA)
+    return text[:begin + opening.start()].rstrip() + " …" if short else text
+
+_FENCES = re.compile(r"^\s*(?:[-*>]\s+|\d+[.)]\s+)*(?:```|~~~)", re.MULTILINE)
 
 # %% ../nbs/30_display.ipynb #04de1c66
 @patch
@@ -284,12 +324,14 @@ def close(self:NotebookScreen,
 ):
     "Shows the finished text as one output; what is left of the others is empty."
     parts = [_folded(reasoning), safe_markdown(text, self.images), _small(note)]
-    whole = _sized("\n\n".join(part for part in parts if part), self.font_size) if any(parts) else ""
-    self._put(0, {"text/markdown": whole, "text/plain": printable(text)})
+    self._put_framed(*([_named(self.speaker), *parts] if any(parts) else []), plain={"text/plain": printable(text)})
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
 # %% ../nbs/30_display.ipynb #efcf3abf
-def _quiet(html): return f"<div style='opacity: 0.6; font-size: 0.8em'>{html}</div>"
+def _quiet(html): return f"<div style='opacity: 0.55; font-size: 0.75em; line-height: 1.6'>{html}</div>"
+
+# %% ../nbs/30_display.ipynb #54ee19c9
+def _named(speaker): return _quiet(f"<strong>{safe_text(speaker)}</strong>") if speaker else ""
 
 # %% ../nbs/30_display.ipynb #94d1086d
 def _small(text): return _quiet(safe_text(text)) if text else ""
@@ -313,9 +355,11 @@ def wait(self:NotebookScreen,
     spent = self.sent > 4_000 * (1 + self.clock() - self.begin)
     if self.outputs and done < total and spent: return   # the text will need some, too
     bar = f"<progress value='{done}' max='{total}'></progress> {done:,} of {total:,} tokens read"
-    self._put(0, {"text/markdown": _quiet(bar if total > 256 else "…")})
+    self._put_framed(_named(self.speaker), _quiet(f"{bar if total > 256 else 'Reading …'} · ■ stops"))
 
 # %% ../nbs/30_display.ipynb #9bed43c3
+_FAINT,_USUAL,_TO_THE_END = "\x1b[2m","\x1b[0m","\x1b[K"   # what a terminal obeys
+
 class TextScreen:
     "Standard output, or another text file."
     interval = 0
@@ -324,34 +368,100 @@ class TextScreen:
         file:Any=None  # Anything with `write` and `flush`; None: whatever `sys.stdout` is
     ):
         self.file = file
-        self.shown = 0
+        self.shown = 0       # characters of the text
+        self.thought = 0     # and of the reasoning
+        self.waits = False   # Does a line stand there that says so?
+        self.code = None     # In a block of code: the fence that ends it, and the language
 
-    def wait(self, done:int=0, total:int=0): "Shows nothing."
+    def wait(self,
+        done:int=0,   # Tokens of the prompt that the model has read
+        total:int=0   # Tokens that it has to read
+    ):
+        "In a terminal, says what is waited for."
+        if not self._terminal() or self.shown or self.thought: return
+        far = f"{done:,} of {total:,} tokens read" if total > 256 else "Reading …"
+        self.waits = True
+        self._write(f"\r{_FAINT}{far} · Ctrl+C stops{_USUAL}{_TO_THE_END}")
 
     def show(self,
         text:str,          # As far as it has grown
-        reasoning:str=""   # Not shown
+        reasoning:str=""   # Shown in a terminal, as long as there is no text
     ):
         "Writes what the text has grown by; what the file can't encode, as a question mark."
-        file = self.file or sys.stdout
+        terminal = self._terminal()
         new = text[self.shown:]
+        if terminal and (new or reasoning): self._begin(reasoning, bool(new))
+        before = text[text.rfind("\n", 0, self.shown) + 1:self.shown]
         self.shown = len(text)
-        if self._terminal(): new = printable(new)
-        try: file.write(new)
-        except UnicodeEncodeError: file.write(new.encode(file.encoding, "replace").decode(file.encoding))
-        file.flush()
+        if terminal: new = self._in_colours(before, new)
+        if new: self._write(new)
 
     def close(self,
         text:str,           # All of it
-        reasoning:str="",   # Not shown
+        reasoning:str="",   # Shown in a terminal, unless that has been done
         note:str=""         # Shown in a terminal
     ):
         "Writes the rest, and ends the line."
-        end = f"({note})\n" if note and self._terminal() else ""
-        if text: self.show(f"{text}\n\n{end}" if end else f"{text}\n")
-        elif end: self.show(end)
+        if self._terminal(): self._begin(reasoning, True)
+        if text: self.show(f"{text}\n")
+        if note and self._terminal(): self._write(f"{_FAINT}({printable(note)}){_USUAL}\n")
 
     def _terminal(self): return getattr(self.file or sys.stdout, "isatty", bool)()
+
+# %% ../nbs/30_display.ipynb #e271349b
+@patch
+def _write(self:TextScreen, text):
+    file = self.file or sys.stdout
+    try: file.write(text)
+    except UnicodeEncodeError: file.write(text.encode(file.encoding, "replace").decode(file.encoding))
+    file.flush()
+
+# %% ../nbs/30_display.ipynb #9af03672
+@patch
+def _begin(self:TextScreen, reasoning, ends):
+    "Makes room for the text, or for the reasoning before it; `ends` if no more of that will come."
+    if self.waits: self._write("\r" + _TO_THE_END)
+    self.waits = False
+    if self.shown: return
+    new = printable(reasoning[self.thought:])
+    self.thought = max(self.thought, len(reasoning))
+    if new: self._write(_FAINT + new + _USUAL)
+    if ends and self.thought:
+        self._write("\n\n")
+        self.thought = 0
+
+# %% ../nbs/30_display.ipynb #b3f39289
+@patch
+def _in_colours(self:TextScreen, before, new):
+    "What a terminal is sent for a text that has grown, where `before` stands in the line already."
+    *lines,rest = printable(new).split("\n")
+    before = printable(before)
+    narrow = get_terminal_size().columns // 2   # characters: some take two places
+    sent = []
+    for line in lines:
+        coloured = self._coloured(before + line)
+        again = before + line != coloured and len(before + line) < narrow
+        sent.append(f"\r{coloured}" if again else line)
+        before = ""
+    return "\n".join([*sent, rest])
+
+# %% ../nbs/30_display.ipynb #c99df60b
+@patch
+def _coloured(self:TextScreen, line):
+    "A line of Markdown in the colours of a terminal."
+    fence = _OPENING.match(line)
+    inside,language = self.code or ("", "markdown")
+    if fence and not self.code: self.code = fence[1], _LANGUAGES.get(fence[2].lower(), "text")
+    elif self.code and line.strip().startswith(inside): self.code = None
+    if not line.strip() or len(line) > 1000 or "NO_COLOR" in os.environ: return line
+    from pygments import highlight
+    from pygments.formatters import TerminalFormatter
+    coloured = highlight(line, _lexer("markdown" if fence else language), TerminalFormatter()).rstrip("\n")
+    return _NOTHING_SEEN.sub(r"\1", coloured)
+
+_NOTHING_SEEN = re.compile(r"\x1b\[3\dm([\s\d.)*+-]*)\x1b\[39;49;00m")   # colours of spaces, and of the numbers of a list
+
+_OPENING = re.compile(r"\s*(?:[-*>]\s+)*(```+|~~~+) *(\w*)")   # of a block of code
 
 # %% ../nbs/30_display.ipynb #2504ee1b
 def open_screen(
@@ -418,30 +528,37 @@ class _Bar:
 # %% ../nbs/30_display.ipynb #6bcd0853
 _FOLD = 3000   # Characters; a longer message is folded
 
-def _bubble(message, images):
+_STYLE = {
+    "user": "width: fit-content; max-width: 80%; margin-left: auto; background: rgba(128, 128, 128, 0.12); "
+        "border-radius: 0.8em; padding: 0.3em 0.9em 0.5em;",
+    "assistant": _RULE,
+    "system": "opacity: 0.7; font-size: 0.85em;",
+    "tool": "opacity: 0.8; font-size: 0.85em; border-left: 3px dotted rgba(128, 128, 128, 0.3); padding-left: 0.8em;"}
+
+def _bubble(message, images, speaker):
+    "A message; `speaker` is what the assistant is called."
     role = message["role"]
     text = said(Message.from_dict(message))
     html = safe_html(text, images) if role == "assistant" else _as_it_stands(text)
     if len(text) > _FOLD:
         begin = safe_text(" ".join(text[:200].split())[:80])
         html = f"<details><summary>{begin} … ({len(text):,} characters)</summary>{html}</details>"
-    side,shade,below = {"user": ("margin-left: auto", 0.18, 0.3), "assistant": ("", 0.08, 0),
-        "system": ("margin: 0 auto; font-size: 0.9em", 0, 0.3), "tool": ("font-size: 0.9em", 0.08, 0.3)}[role]
-    return (f"<div style='width: fit-content; max-width: 85%; {side}; background: rgba(128, 128, 128, {shade}); "
-        f"border-radius: 0.8em; padding: 0.3em 0.9em {below}em; margin-bottom: 0.5em; overflow-x: auto' "
-        f"title='{role}'>{html}</div>")
+    return (f"<div style='{_STYLE[role]} margin-bottom: 0.8em; overflow-x: auto' title='{role}'>"
+        f"{_named(speaker if role == 'assistant' else role)}{html}</div>")
 
 # %% ../nbs/30_display.ipynb #2f383c4d
 def conversation(
-    messages:ChatMessages,   # The conversation
-    images:bool=False        # Show images from other hosts, or only links to them?
+    messages:ChatMessages,     # The conversation
+    images:bool=False,         # Show images from other hosts, or only links to them?
+    speaker:str="assistant",   # What the assistant is called
+    font_size:int=16           # In pixels
 ) -> str:
     "HTML that shows a conversation, and does nothing else."
-    bubbles = [_bubble(message, images) for message in messages]
+    bubbles = [_bubble(message, images, speaker) for message in messages]
     last = 20
     before = "".join(bubbles[:-last])
     if before: before = f"<details><summary>{len(bubbles) - last} earlier messages</summary>{before}</details>"
-    return f"<div style='max-width: 60em'>{before}{''.join(bubbles[-last:])}</div>"
+    return f"<div style='font-size: {font_size}px; max-width: 56em'>{before}{''.join(bubbles[-last:])}</div>"
 
 # %% ../nbs/30_display.ipynb #9aafbfdc
 @patch

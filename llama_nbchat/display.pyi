@@ -40,6 +40,7 @@ class GrowingText:
     screen: Any
     clock: Any
     shown_at: Any
+    answers: Any
     failure: Any
 
     def __init__(self, screen: Screen, clock=...):
@@ -83,6 +84,7 @@ class _Layout:
 
 class NotebookScreen:
     """The outputs of a notebook cell for one text."""
+    speaker: Any
     font_size: Any
     interval: Any
     images: Any
@@ -115,12 +117,15 @@ class TextScreen:
     interval: Any
     file: Any
     shown: Any
+    thought: Any
+    waits: Any
+    code: Any
 
     def __init__(self, file: Any | None=...):
         ...
 
     def wait(self, done: int=..., total: int=...):
-        """Shows nothing."""
+        """In a terminal, says what is waited for."""
         ...
 
     def show(self, text: str, reasoning: str=...):
@@ -158,6 +163,6 @@ class _Bar:
         """Leaves nothing behind."""
         ...
 
-def conversation(messages: ChatMessages, images: bool=...) -> str:
+def conversation(messages: ChatMessages, images: bool=..., speaker: str=..., font_size: int=...) -> str:
     """HTML that shows a conversation, and does nothing else."""
     ...

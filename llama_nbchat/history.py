@@ -9,11 +9,13 @@ __all__ = []
 
 # %% ../nbs/41_history.ipynb #492b15a1
 from copy import copy
+from textwrap import shorten
 
 from fastcore.basics import patch
 
 from .chat import Chat
 from .conversation import Tree
+from .display import open_screen
 from .errors import ChatError, counted
 from .model import can, trait
 from .reply import Reply
@@ -33,13 +35,24 @@ def undo(self:Chat,
         raise ChatError(f"There is nothing to take back: n is {n}, and the conversation has "
             f"{counted(len(turns), 'turn')}.")
     self._go(turns[-n].before)
+    self._say_what_was_taken_back(turns[-n:])
 
 # %% ../nbs/41_history.ipynb #fe537eaa
 @patch
 def clear(self:Chat):
     "Takes back everything but the system message."
     self._end_unread_stream()
+    turns = self._asked_turns()
     self._go(None)
+    self._say_what_was_taken_back(turns)
+
+# %% ../nbs/41_history.ipynb #6eec92be
+@patch
+def _say_what_was_taken_back(self:Chat, turns):
+    "In one line."
+    first = shorten(turns[0].asked.text, 50, placeholder=" …") if turns else ""
+    line = f"taken back: {counted(len(turns), 'turn')}, from “{first}” on · chat.tree() still has all"
+    open_screen(self.font_size).close("", note=line if turns else "there was nothing to take back")
 
 # %% ../nbs/41_history.ipynb #7b19e8b1
 @patch

@@ -58,6 +58,7 @@ def _parser():
     parser.block.ruler.at("reference", _definition)
     parser.inline.ruler.before("escape", "math", _math)
     parser.core.ruler.before("inline", "long_texts", _leave_long_texts)
+    parser.core.ruler.push("ticks", _tick)
     return parser
 
 # %% ../nbs/04_markdown.ipynb #8126285e
@@ -148,8 +149,17 @@ def _leave_long_texts(state):
     for token in state.tokens:
         if token.type == "inline" and len(token.content) > _LONGEST: token.type = "text"
 
+# %% ../nbs/04_markdown.ipynb #3dda6658
+_TICKS = {"[ ] ": "\u2610 ", "[x] ": "\u2611 ", "[X] ": "\u2611 "}
+
+def _tick(state):
+    "A rule of the parser: a box at the beginning of an item of a list is shown as one."
+    for item,_,text in zip(state.tokens, state.tokens[1:], state.tokens[2:]):
+        first = text.children[0] if item.type == "list_item_open" and text.children else None
+        if first and (box := _TICKS.get(first.content[:4])): first.content = box + first.content[4:]
+
 # %% ../nbs/04_markdown.ipynb #487e8b77
-_PAIRS = {"paragraph", "heading", "blockquote", "bullet_list", "ordered_list", "list_item", "table", "thead", "tbody",
+_PAIRS = {"paragraph", "blockquote", "bullet_list", "ordered_list", "list_item", "table", "thead", "tbody",
     "tr", "th", "td", "strong", "em", "s"}   # tokens that open and close an element
 
 class _TooMuch(Exception):
@@ -176,13 +186,13 @@ def _element(token):
     if kind not in _PAIRS or token.hidden: return ""
     end = "\n" * (token.block and not (side == "open" and token.type in _INLINE_WITHIN))
     if side == "close": return f"</{token.tag}>{end}"
-    attributes = ""
+    attributes = " style=font-size:1em" * (kind == "table")
     if start := token.attrs.get("start"): attributes = f" start={int(start)}"
     if aligned := re.fullmatch("text-align:(left|right|center)", token.attrs.get("style", "")):
         attributes = f" style=text-align:{aligned[1]}"
     return f"<{token.tag}{attributes}>{end}"
 
-_INLINE_WITHIN = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}   # no line ends after these
+_INLINE_WITHIN = {"paragraph_open", "list_item_open", "th_open", "td_open"}   # no line ends after these
 
 # %% ../nbs/04_markdown.ipynb #28521124
 _TAGS = re.compile(r"(<br ?/?>|<(?P<tag>sub|sup|kbd|u|mark|small)>[^<]*</(?P=tag)>)")
@@ -333,13 +343,23 @@ def _code(token, *_):
     language = _LANGUAGES.get(word.lower(), "")
     caption = rest.strip() if language else token.info.strip()
     above = f"<span style=opacity:0.6>{_encoded(caption)}</span>&#10;" if caption else ""
-    return f"<pre><code>{above}{_coloured(token.content.removesuffix(chr(10)), language)}</code></pre>\n"
+    code = _coloured(token.content.removesuffix(chr(10)), language)
+    return f"<pre style='{_BOX}'><code style='white-space: pre; background: none'>{above}{code}</code></pre>\n"
+
+_BOX = "background: rgba(128, 128, 128, 0.1); border-radius: 0.4em; padding: 0.6em 0.9em; margin: 0.3em 0 1em; overflow: auto"
+
+# %% ../nbs/04_markdown.ipynb #24c6c623
+_SIZES = {"h1": 1.3, "h2": 1.15}   # Of headings, by their tags, in letters of the text; of others: 1
+
+def _heading(token, *_):
+    "The beginning of a heading."
+    return f"<p role=heading aria-level={min(int(token.tag[1]) + 3, 6)} style=font-size:{_SIZES.get(token.tag, 1)}em><strong>"
 
 # %% ../nbs/04_markdown.ipynb #283f2fd3
 _OTHERS = {
     "text": _text, "link_open": _link, "image": _image, "fence": _code, "code_block": _code,
     "link_close": lambda *_: "</a>", "softbreak": lambda *_: "\n", "hardbreak": lambda *_: "<br>\n",
-    "hr": lambda *_: "<hr>\n",
+    "hr": lambda *_: "<hr>\n", "heading_open": _heading, "heading_close": lambda *_: "</strong></p>\n",
     "code_inline": lambda token, *_: f"<code>{_encoded(token.content)}</code>",
     "definition": lambda token, *_: f"<p>{safe_text(token.content)}</p>\n",
     "math": lambda token, *_: _formula(token.content, *("[]" if token.block else "()")),

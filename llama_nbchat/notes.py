@@ -8,6 +8,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/notes.html.md"""
 __all__ = ['is_full', 'token_limit', 'note']
 
 # %% ../nbs/35_notes.ipynb #16725457
+from textwrap import shorten
 from typing import Any
 
 from .context import Context
@@ -85,6 +86,7 @@ def note(
 ) -> str:
     "What is said below an answer; nothing if it is complete and no figures are wanted."
     notes = [*_ending(chat, reply, params, stopped)]
+    if old := _edited(reply): notes.append(f"instead of “{shorten(old.asked.text, 50, placeholder=' …')}”")
     if n := reply.left_out:
         begin = " ".join(next(turn.asked.text for turn in chat.messages.turns if turn.asked).split())[:40]
         turns = "the first turn" if n == 1 else f"the first {n} turns"
@@ -92,13 +94,29 @@ def note(
     if chat.footer and reply.has_begun: notes += _figures(chat, reply)
     return " · ".join(notes)
 
+# %% ../nbs/35_notes.ipynb #b2cf8afc
+def _edited(reply):
+    "The turn in whose place this one was asked with another prompt."
+    old = reply.instead_of
+    return old if old is not None and old.asked and old.prompt != reply.prompt else None
+
 # %% ../nbs/35_notes.ipynb #cc57e9e8
+_FASTEST = 10_000   # Tokens a second that a model may write
+_BRIEF = 0.05        # Seconds that nobody has to wait for
+
 def _figures(chat, reply):
     usage = reply.usage
     timings = reply.timings
     limit = window(chat.model)
+    rate = timings.tokens_per_second or 0
     if usage.completion_tokens: yield counted(usage.completion_tokens, "token")
-    if timings.tokens_per_second: yield f"{timings.tokens_per_second:,.0f} a second"
-    if timings.time_to_first_token is not None: yield f"first after {timings.time_to_first_token:.2f} s"
+    if 0 < rate < _FASTEST: yield f"{_short(rate)}/s"
+    if rate < _FASTEST and timings.total and timings.total >= _BRIEF: yield f"{_short(timings.total)} s"
     if usage.prompt_tokens and limit:
         yield f"context {Context(usage.prompt_tokens + (usage.completion_tokens or 0), limit)}"
+
+# %% ../nbs/35_notes.ipynb #40671554
+def _short(number):
+    "A number above zero in a few signs, such as 0.04, 3.2 or 1,480."
+    if number >= 9.95: return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 0.095 else f"{number:.1g}"

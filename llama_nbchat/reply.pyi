@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from llama_nbchat.errors import Advises
 from llama_nbchat.errors import MessageTypeError
 from llama_nbchat.messages import Message
-from llama_nbchat.model import can
-import time
 
 __all__ = ['Usage', 'Timings', 'Delta', 'Reply', 'figure']
 
@@ -73,6 +71,9 @@ class Reply(Advises):
         ...
 
     def __repr__(self):
+        ...
+
+    def __str__(self):
         ...
 
     @property

@@ -119,7 +119,7 @@ html => {
         }
         for (const property of element.style) {
             const value = element.style.getPropertyValue(property)
-            if (leaves.test(property) && !/^(initial|none)$/.test(value) || /url|[-]\d|\d{4}/.test(value)) found.push(`${property}: ${value}`)
+            if (leaves.test(property) && !/^(initial|none)$/.test(value) && `${property}: ${value}` != 'display: block' || /url|[-]\d|\d{4}/.test(value)) found.push(`${property}: ${value}`)
         }
     }
     const attributes = [...page.querySelectorAll('[href],[title]')].flatMap(e => [e.getAttribute('href'), e.getAttribute('title')])

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from llama_nbchat.display import _folded, _small, _sized, conversation
+from llama_nbchat.display import _FRAME, _folded, _named, _sized, _small, conversation
 from llama_nbchat.markdown import safe_html, safe_markdown
 from llama_nbchat import ChatMessages
 from tests.renderers import Reader, chromium, node_packages, text
@@ -55,7 +55,7 @@ def test_the_programs_would_find_something(reader):
     for name, program in reader.programs.items(): assert any(found for found, _ in reader.look([program(text) for text in raw])), name
 
 
-@pytest.mark.parametrize("show", (safe_markdown, safe_html, lambda text: _sized("\n\n".join(filter(None, (_folded(text), safe_markdown(text), _small(text)))), 16),
+@pytest.mark.parametrize("show", (safe_markdown, safe_html, lambda text: _sized("\n\n".join(filter(None, (_named(text), _folded(text), safe_markdown(text), _small(text)))), 16, _FRAME),
     lambda text: conversation(ChatMessages.from_messages([{"role": role, "content": text} for role in ("system", "user", "assistant")]))),
     ids=("Markdown", "HTML", "an answer", "a conversation"))
 def test_no_program_finds_anything(reader, show):
@@ -64,7 +64,7 @@ def test_no_program_finds_anything(reader, show):
 
 @pytest.mark.parametrize("template", ("lab", "classic", "basic"))
 def test_a_page_made_of_the_notebook(page, tmp_path, template):
-    shown = [_sized(safe_markdown(text), 16) for text in texts(60)]
+    shown = [_sized(safe_markdown(text), 16, _FRAME) for text in texts(60)]
     outputs = [nbformat.v4.new_output("display_data", {"text/markdown": markdown, "text/plain": ""}) for markdown in shown]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=outputs)])
     body, _ = HTMLExporter(template_name=template).from_notebook_node(notebook)

@@ -1,8 +1,12 @@
 "Outside of notebooks: the text goes to standard output, as it is written."
+import os
+import pty
+import re
 import subprocess
 import sys
 
 import nbformat
+import pytest
 
 from llama_nbchat.load import demo_path
 from tools.outputs import root
@@ -36,6 +40,54 @@ def test_ipython_shows_a_reply_once():
     run = subprocess.run([sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "-i"], input=code,
         capture_output=True, text=True, cwd=root)
     assert run.stdout.count("Hello there") == 1, run.stdout
+
+
+def interactive(program, code):
+    "What an interpreter shows that is typed into."
+    return subprocess.run([sys.executable, *program], input=code, capture_output=True, text=True, cwd=root).stdout
+
+
+CHAT = "from llama_nbchat import *\nchat = Chat(ScriptedModel('Hello there', 'Good night'))\n"
+IPYTHON = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "-i"]
+
+
+def test_an_interpreter_shows_an_answer_once():
+    "No sign of the object, no `Out` without a value; the value is kept, and shown when it is asked for."
+    for program in (["-i", "-q"], IPYTHON):
+        shown = interactive(program, CHAT + "chat('Hello?')\n_.finish_reason\n")
+        assert shown.count("Hello there") == 1 and "<Reply" not in shown and "'stop'" in shown, shown
+        assert "Out[3]" not in shown
+    shown = interactive(IPYTHON, CHAT + "chat('Hello?')\nOut[3].text\n3 + 4\n")
+    assert shown.count("Hello there") == 2 and "Out[5]: 7" in shown, shown
+    shown = interactive(["-i", "-q"], CHAT + "reply = chat('Hello?')\n3 + 4\nreply\nreply.text\n")
+    assert shown.count("Hello there") == 3 and "7" in shown, shown   # written, as a value, and its text
+
+
+@pytest.mark.parametrize("line", ("print(chat('Hello?'))", "print(chat('Hello?'), end='')", "def ask(): return chat('Hello?')\nprint(ask())", "print(chat.prompt_stream('Hello?'))",
+    "chat('Hello?'); print(chat.retry())"))
+def test_print_shows_an_answer_once(line):
+    shown = subprocess.run([sys.executable, "-c", CHAT + line], capture_output=True, text=True, cwd=root).stdout
+    assert (shown.count("Hello there"), shown.count("Good night")) == (1, "retry" in line), shown
+
+
+def test_a_terminal_is_told_what_is_waited_for(tmp_path):
+    "Waiting, reasoning in a fainter colour, the text, its colours at the end of a line, and the note: in a real terminal."
+    code = CHAT.replace("'Hello there'", "'<think>They say hello.</think># Hello\\n\\nthere'") + "chat.footer = True\nchat('Hello?')\n"
+    master, slave = pty.openpty()
+    run = subprocess.Popen([sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=root, env={**os.environ, "TERM": "xterm"})
+    os.close(slave)
+    seen = b""
+    while True:
+        try: more = os.read(master, 4096)
+        except OSError: break
+        if not more: break
+        seen += more
+    os.close(master)
+    assert run.wait(60) == 0
+    seen = seen.decode()
+    assert "Ctrl+C stops" in seen and "\x1b[2mThey" in seen and "\x1b[01m# Hello" in seen and "tokens)" in seen, seen
+    lines = [re.sub("\x1b\\[[0-9;]*[mK]", "", line.rstrip("\r").split("\r")[-1]) for line in seen.split("\n")]
+    assert lines[:5] == ["They say hello.", "", "# Hello", "", "there"], lines
 
 
 def test_jupyter_execute(tmp_path):

@@ -1,0 +1,13 @@
+from __future__ import annotations
+from typing import Any
+from llama_nbchat.reply import Reply
+
+__all__ = ['cell_number', 'mark_as_shown']
+
+def cell_number() -> int | None:
+    """The number of the cell that runs now."""
+    ...
+
+def mark_as_shown(reply: Reply):
+    """Keeps an answer from being shown a second time by the cell, the line or the `print` that has shown it."""
+    ...
