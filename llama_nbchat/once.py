@@ -10,6 +10,7 @@ __all__ = ['cell_number', 'mark_as_shown']
 # %% ../nbs/36_once.ipynb #ad5e4f83
 import dis
 import sys
+import weakref
 from functools import partial
 
 from fastcore.basics import patch
@@ -57,22 +58,27 @@ def _is_printing(frame, then):
         elif step.opname in _ENDS: begun = False
 
 # %% ../nbs/36_once.ipynb #6f7f1547
-Reply._shown_at = {}   # Where its readers were when it was shown
+_last = []   # The reply that was shown last, weakly, and where its readers were then
+
+def _place(reply, frame):
+    "Where a frame was in its code when a reply was shown, if that was the last one; None if it was not at work then."
+    if not _last or _last[0]() is not reply: return None
+    code,place = _last[1].get(id(frame), (None, 0))
+    return place if code is frame.f_code else None
 
 @patch
 def __str__(self:Reply):
     frame = sys._getframe(1)
-    code,then = self._shown_at.get(id(frame), (None, 0))
-    if code is not frame.f_code or then >= frame.f_lasti or not _is_printing(frame, then): return self.text
-    self._shown_at = {}
+    then = _place(self, frame)
+    if then is None or then >= frame.f_lasti or not _is_printing(frame, then): return self.text
+    _last.clear()
     return ""
 
 # %% ../nbs/36_once.ipynb #3f738f14
 def _show_value(hook, value):
     "As the interpreter does; of a reply its text, unless this line has shown it."
     if not isinstance(value, Reply): return hook(value)
-    line = sys._getframe(1)
-    if value._shown_at.get(id(line), (None, 0))[0] is not line.f_code: TextScreen().close(value.text)
+    if _place(value, sys._getframe(1)) is None: TextScreen().close(value.text)
     sys.modules["builtins"]._ = value
 
 # %% ../nbs/36_once.ipynb #242c2876
@@ -101,5 +107,5 @@ def mark_as_shown(
 ):
     "Keeps an answer from being shown a second time by the cell, the line or the `print` that has shown it."
     reply.shown_in = cell_number()
-    reply._shown_at = _callers()
+    _last[:] = weakref.ref(reply),_callers()
     _hush()
