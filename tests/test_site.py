@@ -1,4 +1,5 @@
 "The documentation site: it is built, strictly, and each of its pages works in a browser, offline."
+import fcntl
 import http.server
 import os
 import re
@@ -15,11 +16,24 @@ from tools.outputs import paths, root
 from tests.test_browser import browser  # noqa: F401 (a fixture)
 
 
+def build_once():
+    "Builds the site, if no other process of these tests has done so: each of them may need it first."
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    (root/".cache").mkdir(exist_ok=True)
+    with (root/".cache"/"site").open("a+") as built:
+        fcntl.flock(built, fcntl.LOCK_EX)
+        built.seek(0)
+        if built.read() == run: return
+        done = subprocess.run([sys.executable, "-m", "tools.site"], cwd=root, capture_output=True, text=True)
+        assert not done.returncode, done.stdout + done.stderr
+        built.truncate(0)
+        built.write(run)
+
+
 @pytest.fixture(scope="module")
 def address():
     "The site, built and served on the loopback interface."
-    built = subprocess.run([sys.executable, "-m", "tools.site"], cwd=root, capture_output=True, text=True)
-    assert not built.returncode, built.stdout + built.stderr
+    build_once()
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_): pass
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:

@@ -13,6 +13,7 @@ import nbformat
 import yaml
 from nbdev.serve import proc_nbs
 
+from tools.site import live
 from tools.site.pages import Pages, readme
 
 root = Path(__file__).parent.parent.parent
@@ -44,6 +45,7 @@ def build():
     if subprocess.run(command, env={**os.environ, "NO_COLOR": "1"}).returncode:
         raise SystemExit("The site was not built: see above. The pages that Zensical got are in _proc/site/pages/.")
     pages.write_markdown(folder/"site")
+    live.add(folder/"site")
     return folder/"site"
 
 
