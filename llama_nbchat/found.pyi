@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from llama_nbchat.errors import ModelNotFoundError
+from llama_nbchat.errors import shown
 
-__all__ = ['Found', 'Models', 'models', 'named', 'nearest', 'demo_path']
+__all__ = ['Found', 'Models', 'models', 'named', 'nearest', 'demo_path', 'is_name', 'in_one_line']
 
 @dataclass(frozen=True)
 class Found:
@@ -19,6 +20,7 @@ class Found:
     size: int | None = ...
     problem: str = ...
     also: tuple[str, ...] = ...
+    kept: tuple[str, ...] = ...
 
     def __fspath__(self) -> str:
         ...
@@ -27,8 +29,9 @@ class Models(Sequence[Found]):
     """Models that were found, as a table."""
     rows: Any
     notes: Any
+    if_none: Any
 
-    def __init__(self, rows: list[Found], notes: list[str]=...):
+    def __init__(self, rows: list[Found], notes: list[str]=..., if_none: str=...):
         ...
 
     def __len__(self) -> int:
@@ -39,6 +42,10 @@ class Models(Sequence[Found]):
 
     def __repr__(self):
         ...
+
+def in_one_line(text: str) -> str:
+    """The text as it can be shown in a line of a table."""
+    ...
 
 def demo_path() -> Path:
     """Where the demo model lies: a GGUF file inside the package."""
@@ -59,6 +66,10 @@ class _Sight:
     path: Path | None
     where: str
     problem: str = ...
+
+def is_name(text: str) -> bool:
+    """Whether this may be the name of a model: no path, no address, and no text for a system message."""
+    ...
 
 def models(words: str=...) -> Models:
     """The models on this machine, as far as they are found within two seconds. Only headers are read."""

@@ -1,4 +1,4 @@
-"""Whatever you hold becomes a model to chat with: a file, a `Llama`, your own object, or nothing at all
+"""Whatever you hold becomes a model to chat with: a file, a name, an address, a `Llama`, your own object, or nothing at all
 
 Docs: https://llama-nbchat.github.io/llama_nbchat/load.html.md"""
 
@@ -10,26 +10,25 @@ __all__ = ['is_file', 'chat_parameters', 'template_variables', 'Source', 'load']
 # %% ../nbs/32_load.ipynb #711f6e11
 import inspect
 import os
-import re
 import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from textwrap import shorten
 from typing import Any
 
 from .completion import CompletionModel
 from .display import loading
 from .download import download, hub_name
-from .errors import ChatError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters, name_here
-from .found import demo_path, models, named, nearest
+from llama_nbchat.errors import (ChatError, ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters,
+    name_here, shown)
+from .found import Models, demo_path, is_name, models, named, nearest
 from .installed import import_llama_cpp
 from .local.engine import Engine
 from .local.gguf import read_header
-from .local.opening import model_file, model_settings, open_file
+from .local.opening import how_to_get, model_file, model_settings, names_family, open_file
 from .local.sandbox import SandboxedTemplate, TemplateFault
 from .model import ChatModel, is_model
-from .server import PARAMETERS, SETTINGS, ServerModel, is_address
+from .server import PARAMETERS, SETTINGS, ServerModel, is_address, shown_address
 
 # %% ../nbs/32_load.ipynb #9a1c9824
 __all__ = ["load", "is_file", "chat_parameters", "template_variables", "demo_path"]
@@ -42,45 +41,47 @@ def is_file(
     return source is None or isinstance(source, (str, os.PathLike)) and not is_address(source)
 
 # %% ../nbs/32_load.ipynb #903f3c2f
-_A_PATH = re.compile(r"[./~\\]|\w:[/\\]|.*[/\\].*\.gguf$", re.IGNORECASE)   # how one begins, or a file in a folder
-_LONGEST_NAME = 200   # Characters
-
 def _file_of(source):
     "The file that is meant by a path, a name, or a row of `models()`. Raises `ModelNotFoundError` or `ModelFileError`."
     if source is None: return demo_path()
     try: return model_file(source)
-    except ModelNotFoundError as error:
-        if not isinstance(source, str) or not source.strip() or len(source) > _LONGEST_NAME or _A_PATH.match(source): raise
+    except (ModelNotFoundError, ModelFileError) as error:
+        if not isinstance(source, str) or not is_name(source): raise
+        if getattr(error, "files", None) or isinstance(error, ModelFileError) and source.lower().endswith(".gguf"): raise
         among = models()
+        found = named(source, among)
         on_hub = hub_name(source)
-        found = named(source.removesuffix(".gguf"), among)
-        if found is None and on_hub: return download(*on_hub)
-        if found is None: raise _with_names(error, nearest(source, among)) from None
-        return model_file(found)
+        if found and (found.path or not on_hub): return model_file(found)
+        if isinstance(error, ModelFileError): raise
+        if on_hub: return download(*on_hub)
+        raise _with_names(error, source, nearest(source, among)) from None
 
 # %% ../nbs/32_load.ipynb #7711d086
-def _with_names(error, names):
+def _with_names(error, source, names):
     "The same error, which also tells the names that are most like the one that nobody has."
     here = " or ".join(f"load({name!r})" for name in names)
-    if not here and len(error.path.split()) > 1: return error   # it reads like a sentence
-    here = f"Did you mean {here}? models() shows" if here else "models() shows"
-    return ModelNotFoundError(f"{error} {here} what is on this machine.", path=error.path)
+    if not here and len(source.split()) > 1: return error   # it reads like a sentence
+    if here:
+        elsewhere = f" {how_to_get(source)}" if names_family(source) else ""
+        beside = f" or the file {str(error.nearest)!r}" if error.nearest else ""
+        text = f"There is no file or model {shown(error.path)}. Did you mean {here}{beside}? models() shows what is on this machine.{elsewhere}"
+    else: text = f"{error} models() shows what is on this machine."
+    return ModelNotFoundError(text, path=error.path, nearest=error.nearest)
 
 # %% ../nbs/32_load.ipynb #df278b6a
 def _check_settings(source, params):
     "Raises `ParameterError` for a parameter of a chat, or of another program, and says what to write."
     settings = model_settings()
-    loaded = "" if source is None else repr(os.fspath(source))
+    loaded = "" if source is None else repr(shown_address(os.fspath(source)))
     for name,value in params.items():
         if name in settings: continue
         here = name_here(name) or name
-        shown = shorten(repr(value), 60)
         file = repr(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else "path"
         if here in ("model", "model_path"): place = f"The model is the first argument: write load({file})."
         elif here in settings:
-            place = f"Did you mean {here!r}? Write load({loaded}{', ' * bool(loaded)}{here}={shown})."
+            place = f"Did you mean {here!r}? Write load({loaded}{', ' * bool(loaded)}{here}={shown(value)})."
         elif here in chat_parameters() | {"system_message"}:
-            place = f"{here} is a parameter of a chat, not of the model: write Chat(load({loaded}), {here}={shown})."
+            place = f"{here} is a parameter of a chat, not of the model: write Chat(load({loaded}), {here}={shown(value)})."
         else: continue
         raise ParameterError(f"{name} is no setting of a model. {place}", name=name, nearest=here)
 
@@ -147,12 +148,17 @@ def _open_server(source, **settings): return ServerModel(source, **settings)
 
 def _check_server(source, settings):
     for name in settings.keys() & (PARAMETERS | {"system_message"}):
-        value = shorten(repr(settings[name]), 60)
-        raise ParameterError(f"{name} is a parameter of a chat, not of the model: write Chat(load({source!r}), {name}={value}).",
-            name=name, nearest=None)
+        raise ParameterError(f"{name} is a parameter of a chat, not of the model: write Chat(load({shown_address(source)!r}), "
+            f"{name}={shown(settings[name])}).", name=name, nearest=None)
     check_parameters(settings, SETTINGS, "A server")
 
+def _choose_row(table, settings):
+    "Raises `ModelTypeError`: a table of models is none."
+    first = "choose a row, as in load(models()[0])" if table else "and there is no model in it: models() shows all"
+    raise ModelTypeError(f"This is the table of {len(table)} models: {first}.")
+
 _SOURCES = [
+    Source(lambda source: isinstance(source, Models), Models, check=_choose_row),
     Source(is_address, _open_server, check=_check_server),
     Source(is_file, _open_file, check=_check_settings),
     Source(_is_llama, _engine, frozenset(("chat_format", "cache_bytes"))),

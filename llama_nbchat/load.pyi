@@ -2,6 +2,7 @@ from __future__ import annotations
 from typing import Any
 from collections.abc import Callable
 from dataclasses import dataclass
+from llama_nbchat.errors import ModelFileError
 from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.errors import ModelTypeError
 from llama_nbchat.errors import ParameterError

@@ -5,15 +5,20 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from llama_nbchat.errors import ChatError
+from llama_nbchat.errors import shown
 from llama_nbchat.model import ChatModel
 from llama_nbchat.reply import Delta
 
-__all__ = ['ServerModel', 'PARAMETERS', 'SETTINGS', 'is_address']
+__all__ = ['ServerModel', 'PARAMETERS', 'SETTINGS', 'is_address', 'shown_address']
 SETTINGS: Any
 PARAMETERS: Any
 
 def is_address(source: Any) -> bool:
     """Whether this is the address of a server, such as "http://localhost:8080"."""
+    ...
+
+def shown_address(text: str) -> str:
+    """The text as it can be shown: without a login, and without what follows a question mark."""
     ...
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class ServerModel(ChatModel):
     can: Any
     parameters: Any
 
-    def __init__(self, address: str, model: str | None=..., *, api_key: str | None=..., n_ctx: int | None=..., timeout: float=...):
+    def __init__(self, address: str, model: str | None=..., *, api_key: str | None=..., n_ctx: int | None=..., timeout: float | None=...):
         ...
 
     def __repr__(self):
@@ -52,9 +57,10 @@ class ServerModel(ChatModel):
 
 class _Client:
     """Requests to one server, none of which is repeated or sent elsewhere."""
+    meant: Any
     root: Any
 
-    def __init__(self, base, api_key, timeout):
+    def __init__(self, base, login, api_key, timeout):
         ...
 
     def clean(self, error):
@@ -70,7 +76,8 @@ class _Client:
         """The lines of an answer to a request; the request ends when the block does."""
         ...
 
-    def models(self):
+    def names(self):
+        """The names of the models that the server has. Raises `ValueError` if it sends no such list."""
         ...
 
     def __repr__(self):

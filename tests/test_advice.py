@@ -2,6 +2,7 @@
 import asyncio
 import copy
 import math
+import os
 import pickle
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from llama_nbchat import Chat, ChatError, ChatMessages, GenerationError, MessageTypeError, ModelNotFoundError, ParameterError, ScriptedModel, load
 from llama_nbchat.errors import UseError
 from llama_nbchat.load import demo_path
+from llama_nbchat.server import is_address
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +139,65 @@ def test_an_error_in_an_overflow_function():
 def test_one_is_one(chat):
     assert "1 turn." in refused(lambda: chat.undo(2)) or "1 turn " in refused(lambda: chat.undo(2))
     assert "1 message)" in repr(Chat(ScriptedModel(), "Be brief"))
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    "A home with one model of one's own, called smollm2-135m, and those that packages bring."
+    for name in list(os.environ):
+        if name.startswith(("LLAMA_", "HF_", "HUGGING", "XDG_", "OLLAMA", "LMSTUDIO", "JAN_", "LOCALAPP")): monkeypatch.delenv(name)
+    for name in ("HOME", "USERPROFILE"): monkeypatch.setenv(name, str(tmp_path))
+    (tmp_path/".cache/gpt4all").mkdir(parents=True)
+    (tmp_path/".cache/gpt4all/smallest-135m.gguf").write_bytes(demo_path().read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ("smalest-135m", "smalest", "smallets-135m", "gpt4all:smalest", "smallest-136m"))
+def test_a_name_that_is_nearly_right_goes_first(bare, name):
+    for use in (load, Chat):
+        said = refused(lambda: use(name), ModelNotFoundError)
+        assert said == f"There is no file or model {name!r}. Did you mean load('smallest-135m')? models() shows what is on this machine.", said
+
+
+def test_a_near_name_and_a_near_file(bare):
+    Path("smallest-13m.gguf").write_bytes(b"")
+    said = refused(lambda: load("smalest-13m"), ModelNotFoundError)
+    assert "Did you mean load('smallest-135m') or the file 'smallest-13m.gguf'?" in said, said
+    assert "Did you mean 'smallest-13m.gguf'?" in refused(lambda: load("./smallest-13"), ModelNotFoundError)
+
+
+def test_a_family_that_is_not_here_can_be_had_elsewhere(bare):
+    "The name may be right, though another one that is here is much like it."
+    Path(".cache/gpt4all/smallest-135m.gguf").rename(".cache/gpt4all/qwen3-4b.gguf")
+    said = refused(lambda: load("qwen3-8b"), ModelNotFoundError)
+    assert "Did you mean load('qwen3-4b')?" in said and said.index("Did you mean") < said.index("https://huggingface.co/models?library=gguf&search=qwen3-8b"), said
+
+
+@pytest.mark.parametrize("prefix", ("hf", "ollama", "lmstudio", "gpt4all", "jan", "llama.cpp"))
+def test_a_prefix_is_no_part_of_a_name(bare, prefix):
+    said = refused(lambda: load(f"{prefix}:uranus"), ModelNotFoundError)
+    assert "&search=uranus," in said and f"search={prefix}" not in said, said
+
+
+@pytest.mark.parametrize("name", ("gpu-box:8080", "gpu-box:80", "my_box:8000/v1", "box1:11434/v1/chat", "hub2:8080?x=1"))
+def test_a_host_without_a_scheme(bare, name):
+    said = refused(lambda: load(name), ModelNotFoundError)
+    assert f"write its whole address: load('http://{name.partition('?')[0]}" in said and "huggingface" not in said, said
+
+
+@pytest.mark.parametrize("name", ("qwen2.5:7", "llama3.1:70", "phi3.5:14", "qwen2.5-coder:32", "yi1.5:34", "deepseek-r1:14"))
+def test_a_name_with_a_tag_is_no_address(bare, name):
+    "As Ollama writes it; and it is found if it is there."
+    said = refused(lambda: load(name), ModelNotFoundError)
+    assert "Nothing answers" not in said and f"search={name.partition(':')[0]}" in said, said
+    root = Path(".ollama/models")
+    model, tag = name.split(":")
+    for path, content in ((root/"blobs/sha256-ab12ab12", demo_path().read_bytes()), (root/"manifests/registry.ollama.ai/library"/model/tag,
+            b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:ab12ab12"}]}')):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    for asked in (name, f"ollama:{name}", model): assert load(asked).llm.model_path.endswith("sha256-ab12ab12")
+
+
+@pytest.mark.parametrize("address", ("localhost:8080", "127.0.0.1:11434/v1", "192.168.0.7:80", "gpu.example.com:8080", "[::1]:8080", "box.local:1234", "LOCALHOST:80", "ann:pw@localhost:80"))
+def test_a_host_and_a_port_are_an_address(address): assert is_address(address)

@@ -89,6 +89,32 @@ def test_doctor():
     assert "--only-binary llama-cpp-python" in without.splitlines()[-1], without
 
 
+def doctor(*words, **env):
+    return subprocess.run([sys.executable, "-m", "llama_nbchat.doctor", *words], capture_output=True, text=True, env={**os.environ, **env})
+
+
+def test_doctor_shows_names_in_one_line(tmp_path):
+    "Whatever a file or a folder is called, the report has the lines that it should have, and moves no cursor."
+    clean = doctor(HOME=str(tmp_path)).stdout
+    names = ["esc\x1b[2Jape", "new\nline", "return\rline", "tab\tname", "bell\x07", "c1\x9b31m", "line\u2028sep\x85"]
+    for name in names: (tmp_path/f"{name}.gguf").write_bytes(demo_path().read_bytes() + name.encode())
+    for name in names: (tmp_path/f"{name} broken.gguf").write_bytes(b"")
+    run = doctor(HOME=str(tmp_path), LLAMA_NBCHAT_MODELS=os.pathsep.join((str(tmp_path), "/mo\x1b\ndles")))
+    assert run.returncode == 0 and run.stderr == ""
+    assert not [sign for sign in run.stdout if not sign.isprintable() and sign != "\n"], run.stdout
+    assert len(run.stdout.splitlines()) == len(clean.splitlines()) + len(names) + 1, run.stdout   # a line for each broken one, and a note
+    assert "not there" in run.stdout and run.stdout.splitlines()[-1].startswith("Type  ")
+
+
+def test_doctor_says_how_it_is_asked():
+    for word in ("--help", "-h"):
+        run = doctor(word)
+        assert run.returncode == 0 and "usage: python -m llama_nbchat.doctor" in run.stdout and "what is found" in run.stdout
+    for words in (("--verbose",), ("models",), ("--model", "x")):
+        run = doctor(*words)
+        assert run.returncode == 2 and "unrecognized arguments" in run.stderr and run.stdout == ""
+
+
 def test_terminal_shows_a_bar_and_removes_it(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self): return True

@@ -18,6 +18,7 @@ import pytest
 
 from llama_nbchat import (Chat, ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, NotInstalledError, ParameterError,
     load)
+from llama_nbchat import server as module
 from llama_nbchat.found import demo_path
 
 KEY = "sk-secret-1234567890"
@@ -233,12 +234,169 @@ def test_which_model():
         assert load(server.address, model="mine").name == "mine"
 
 
-def test_key_of_the_environment(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with serving() as server:
-        load(server.address)
+ENVIRONMENT = {"OPENAI_API_KEY": KEY, "OPENAI_ADMIN_KEY": KEY, "OPENAI_ORG_ID": "org-of-mine", "OPENAI_PROJECT_ID": "project-of-mine",
+    "OPENAI_CUSTOM_HEADERS": f"X-Mine: {KEY}\nAuthorization: Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("kind", ("/props", "/version", "/api/version", "/api/v0/models", "/openapi.json", "nothing"))
+def test_the_environment_is_for_openai_alone(monkeypatch, kind):
+    "Its key, organisation and headers go to no other server, whatever is asked there; what is written for it does."
+    for name, value in ENVIRONMENT.items(): monkeypatch.setenv(name, value)
+    signs = {"/props": {"default_generation_settings": {}}, "/version": {"version": "1"}, "/api/version": {"version": "1"}, "/api/v0/models": {"data": []},
+        "/openapi.json": {"info": "llama.cpp Python API"}}
+    with serving(**({kind: signs[kind]} if kind in signs else {})) as server:
+        for other in (None, "https://api.openai.com/v1", "http://127.0.0.1:9/v1", f"{server.address}/other/v1", server.address.replace("http", "https"), "http://[", ""):
+            monkeypatch.setenv("OPENAI_BASE_URL", other) if other is not None else monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+            Chat(load(server.address))("Hi")
+        sent = [headers for _, _, headers in server.asked]
+        assert len(sent) > 20 and {headers["Authorization"] for headers in sent} == {"Bearer none"}
+        assert not any(secret in json.dumps(sent) for secret in (KEY, "of-mine", "X-Mine"))
+        server.asked.clear()
+        Chat(load(server.address, api_key="for-this-one"))("Hi")
+        assert {headers["Authorization"] for _, _, headers in server.asked} == {"Bearer for-this-one"}
+        server.asked.clear()
+        for named in (server.address, f"{server.address}/v1/", f" {server.address}/v1"):
+            monkeypatch.setenv("OPENAI_BASE_URL", named)
+            load(server.address)
         assert {headers["Authorization"] for _, _, headers in server.asked} == {f"Bearer {KEY}"}
-    with pytest.raises(ParameterError): load("http://127.0.0.1:9", api_key="käse")
+
+
+@pytest.mark.parametrize("base, meant", (("https://api.openai.com/v1", True), ("http://api.openai.com/v1", False), ("https://api.openai.com.evil.example/v1", False),
+    ("https://evil.example/api.openai.com/v1", False), ("https://api.openai.com:444/v1", False), ("https://my.api.openai.com/v1", False)))
+def test_for_whom_the_environment_is_meant(monkeypatch, base, meant):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert module._is_meant(module._base(base)) is meant
+
+
+def test_a_refused_key_says_what_to_write(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving(**{"/v1/models": status(401)}) as server:
+        with pytest.raises(GenerationError, match=r'refuses the key.*write load\(.*, api_key=os.environ\["OPENAI_API_KEY"\]\)') as caught: load(server.address)
+        assert KEY not in str(caught.value)
+
+
+SECRET = "s3cr3t-word"
+LOGINS = (f"http://ann:{SECRET}@{{}}", f"http://ann:{SECRET}@{{}}/v1/", f"ann:{SECRET}@{{}}", f"http://{SECRET}@{{}}", f"http://{{}}/v1?api_key={SECRET}",
+    f"http://{{}}/v1?api-version=1&token={SECRET}@x#y", f"http://{{}}/#access_token={SECRET}", f"{{}}/v1?key={SECRET}", f"HTTP://:{SECRET}@{{}}")
+
+
+@pytest.mark.parametrize("address", LOGINS)
+def test_a_secret_in_an_address_is_never_shown(address, capsys, monkeypatch):
+    "Whatever the server answers, and whatever is wrong with what is written; and it is sent as a login."
+    monkeypatch.setattr("llama_nbchat.server.time.sleep", lambda seconds: None)
+    seen = []
+    def look(call):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try: made = call()
+            except ChatError as error: seen.append("".join(traceback.format_exception(error)).replace(repr(address), "") + repr(vars(error)))
+            else: seen.append(repr(made) + repr({name: value for name, value in vars(made).items()}))
+        seen.extend(str(warning.message) for warning in caught)
+    def echo(code): return lambda handler, request: handler.send(code, {"error": {"message": f"{handler.headers['Authorization']} {handler.path} http://ann:{SECRET}@x"}})
+    for lists in ({"data": []}, {"data": [{"id": "a"}, {"id": "b"}]}, None, {}, "<html>", echo(401), echo(404), echo(500), echo(302), {"data": [{"id": "tiny"}]}):
+        with serving(**{"/v1/models": lists}) as server:
+            place = address.format(f"127.0.0.1:{server.server_port}")
+            look(lambda: load(place, timeout=2))
+            look(lambda: load(place, model="other", timeout=2))
+            look(lambda: load(place, temperature=1))
+            look(lambda: load(place, n_ctx="x"))
+    login = server.asked[0][2]["Authorization"]
+    assert login.startswith("Basic ") == ("@1" in place), login
+    for way, _, _ in list(FAILURES.values())[LOGINS.index(address)::len(LOGINS)]:   # each address has others
+        if way in (hang, slow): continue
+        with serving() as server:
+            model = load(address.format(f"127.0.0.1:{server.server_port}"), timeout=1)
+            server.ways["/v1/chat/completions"] = way if way is not FAILURES["bad request"][0] else echo(400)
+            look(lambda: Chat(model)("Hi"))
+    look(lambda: load(place))      # nobody is there any more
+    for other in (*([] if "//" in address else ["gpu-box:8080"]), "127.0.0.1:99999", "127.0.0.1:x", "huggingface.co/a/b", "example.com/a/model.gguf"): look(lambda: load(address.format(other)))
+    for broken in (f"http://ann:{SECRET}/x@127.0.0.1", f"http://ann:x?{SECRET}@127.0.0.1", f"http://ann:x#{SECRET}@127.0.0.1"): look(lambda: load(broken))
+    text = "\n".join(seen) + "".join(capsys.readouterr())
+    assert len(seen) > 45 and not [line for line in text.splitlines() if SECRET in line or "czNjcjN0" in line]
+
+
+def test_the_login_is_what_was_written():
+    "Also with signs that an address can only hold in another form."
+    from base64 import b64decode
+    with serving() as server:
+        for login, sent in (("ann:pw", "ann:pw"), ("ann:p%40%2Fw", "ann:p@/w"), ("ann", "ann:"), (":pw", ":pw"), ("a%C3%A4:b:c", "aä:b:c")):
+            server.asked.clear()
+            load(server.address.replace("//", f"//{login}@"))
+            assert {b64decode(headers["Authorization"].removeprefix("Basic ")).decode() for _, _, headers in server.asked} == {sent}
+
+
+@pytest.mark.parametrize("slow", ("/v1/models", "/props", "/api/version", "everything"))
+def test_a_slow_server_gets_the_time_that_is_given(monkeypatch, slow):
+    "`timeout` counts for every request, also for the first ones; without it, a server that does not answer is soon told."
+    monkeypatch.setattr(module, "_QUICK", 0.1)
+    monkeypatch.setattr(module, "_CONNECT", 0.2)
+    def late(answer):
+        def way(handler, request):
+            time.sleep(0.5)
+            return answer
+        return way
+    ways = {"/props": {"default_generation_settings": {"n_ctx": 4096}}, "/v1/models": {"data": [{"id": "tiny"}]}, "/api/version": None}
+    ways = {path: late(answer) if slow in (path, "everything") else answer for path, answer in ways.items()}
+    with serving(**ways) as server:
+        if slow in ("/v1/models", "everything"):
+            with pytest.raises(GenerationError, match=r"not answered in time.*timeout=\.\.\."): load(server.address)
+        model = load(server.address, timeout=20)
+        assert model.n_ctx == 4096 and "llama-server" in repr(model)
+
+
+def test_a_short_time_is_kept():
+    with serving(**{"/v1/models": hang}) as server:
+        begin = time.monotonic()
+        with pytest.raises(GenerationError, match="not answered in time"): load(server.address, timeout=0.3)
+        assert time.monotonic() - begin < 3
+        server.closed.set()
+
+
+BODIES = ["<!doctype html><p>Welcome", "", "[]", "null", "5", '"text"', "{", "[" * 100_000, '{"data": 5}', '{"data": {}}', '{"data": [1]}', '{"data": [null]}', '{"data": [{}]}',
+    '{"data": [{"id": 5}]}', '{"data": [{"id": null}]}', '{"data": [[]]}', '{"models": []}', b"\xff\xfe\x00", "data: {}\n\n", '{"object": "list"}', "NaN", "\x1b[2J"]
+LEAKS = ("object has no attribute", "NoneType", "not subscriptable", "codec can't", "Expecting", "recursion", "JSONDecode", "not iterable", "SyncPage", "\x1b")
+
+
+@pytest.mark.parametrize("kind", ("text/html", "application/json", "text/event-stream", "text/plain"))
+def test_what_is_no_protocol_is_said(kind):
+    "Anything that is no list of models, or no answer, whatever it calls itself."
+    for body in BODIES:
+        with serving(**{"/v1/models": (200, body, kind)}) as server:
+            for settings in ({}, {"model": "mine"}):
+                with pytest.raises(GenerationError, match="no chat server") as caught: load(server.address, **settings)
+                assert not [leak for leak in LEAKS if leak in str(caught.value)] and len(str(caught.value)) < 500, str(caught.value)
+        with serving((200, body, kind)) as server:
+            chat = Chat(load(server.address))
+            with pytest.raises(GenerationError) as caught: chat("Hi")
+            assert not [leak for leak in LEAKS if leak in str(caught.value)] and len(str(caught.value)) < 500, str(caught.value)
+            assert len(chat.messages) == 0
+    with serving(**{"/v1/models": {"object": "list", "data": None}}) as server:   # Ollama without a model
+        with pytest.raises(ModelNotFoundError, match="has loaded no model"): load(server.address)
+
+
+class Odd:
+    def __repr__(self): raise ZeroDivisionError("odd")
+
+
+SETTINGS = {
+    "model": (["tiny", "", None], [5, b"x", ["a"], {}, True, object, Odd()]),
+    "n_ctx": ([4096, 0, None], ["4096", -5, 4096.0, True, float("nan"), float("inf"), 10**400, [4096], b"1", Odd()]),
+    "timeout": ([60, 0.5, None], ["x", "60", -1, 0, float("nan"), float("inf"), -float("inf"), 10**400, True, [60], b"1", Odd()]),
+    "api_key": (["x-123", "", None], [5, b"x", ["a"], "k\u00e4se", "line\n", True, Odd()])}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings(name):
+    "Each works, or is refused before the server is asked anything."
+    good, bad = SETTINGS[name]
+    with serving() as server:
+        for value in bad:
+            with pytest.raises(ParameterError, match=f"^{name} is a ") as caught: load(server.address, **{name: value})
+            assert caught.value.name == name and (name != "api_key" or "line" not in str(caught.value))
+        assert server.asked == []
+        for value in good: assert Chat(load(server.address, **{name: value}))("Hi").text == "Hello there"
+        numpy = pytest.importorskip("numpy")
+        assert load(server.address, n_ctx=numpy.int64(4096), timeout=numpy.float32(5)).n_ctx == 4096
 
 
 def test_without_the_client(monkeypatch):

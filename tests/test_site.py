@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tools.site.__main__ import order, site
+from tools.site.pages import Page, Pages
 from tools.outputs import paths, root
 from tests.test_browser import browser  # noqa: F401 (a fixture)
 
@@ -60,6 +61,17 @@ def html_pages(): return sorted(path.relative_to(site).as_posix() for path in si
 def test_every_notebook_is_in_the_order():
     named = sum(order().values(), [])
     assert sorted(named) == sorted(path.relative_to(root/"nbs").as_posix() for path in paths()) and len(set(named)) == len(named)
+
+
+@pytest.mark.parametrize("target", ("../30_found.ipynb", "gone.ipynb", "../../READYOU.md", "../gone/", "../30_found.ipynb#models"))
+def test_a_link_that_leads_nowhere(target):
+    "Also one to a file of the repository, which is no page."
+    page = Page("howtos/models.ipynb", "howtos/models.md", "", "", f"See [there]({target}).")
+    pages = object.__new__(Pages)
+    pages.pages = {page.notebook: page}
+    with pytest.raises(SystemExit, match=f"nbs/howtos/models.ipynb links to {re.escape(target)}, which is not there"): pages.linked(page)
+    page.text = "[one](../../README.md) [two](models.ipynb#x) [three](../40_chat.ipynb) [four](https://example.com/gone.ipynb) [five](#x)"
+    assert "blob/main/README.md" in pages.linked(page) and "(models.md#x)" in pages.linked(page)
 
 
 def test_every_page_opens(address, page):

@@ -7,11 +7,19 @@ from llama_nbchat.errors import ModelFileError
 from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.errors import ParameterError
 
-__all__ = ['model_file', 'open_file', 'model_settings']
+__all__ = ['model_file', 'how_to_get', 'names_family', 'open_file', 'model_settings']
 MAX_CONTEXT: Any
 
 def model_file(source: str | os.PathLike) -> Path:
     """The path of the model file, once it is known to be one. Raises `ModelNotFoundError` or `ModelFileError`."""
+    ...
+
+def names_family(name: str) -> bool:
+    """Whether it begins like the names of a family of models."""
+    ...
+
+def how_to_get(given: str) -> str:
+    """Where there are GGUF files of a model, for an error."""
     ...
 
 def open_file(path: Path, params: dict, progress: Callable | None=...) -> Any:

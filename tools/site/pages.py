@@ -3,7 +3,7 @@ import ast
 import re
 from dataclasses import dataclass
 from html import unescape
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
 import nbformat
@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from nbconvert.exporters import MarkdownExporter
 
 host = "https://llama-nbchat.github.io/llama_nbchat/"             # where nbdev's links to symbols lead
+root = Path(__file__).parents[2]
 source = "https://github.com/llama-nbchat/llama_nbchat/blob/main/"  # where the files are that are no pages
 
 TEMPLATE = """
@@ -167,7 +168,9 @@ class Pages:
         else:
             path = normpath(PurePosixPath("nbs", page.notebook).parent/place)
             notebook = path.removeprefix("nbs/")
-            if notebook not in self.pages: return f"{source}{path}{anchor}"
+            if notebook not in self.pages:   # the site's builder does not look at what lies elsewhere
+                if not (root/path).exists(): raise SystemExit(f"nbs/{page.notebook} links to {target}, which is not there.")
+                return f"{source}{path}{anchor}"
             wanted = self.pages[notebook].name
         return relpath(wanted, PurePosixPath(page.name).parent) + anchor
 
