@@ -16,7 +16,7 @@ from .errors import MessageTypeError, ModelNotFoundError, ParameterError, check_
 from .load import chat_parameters, template_variables
 from .local.opening import model_settings
 from .model import is_model
-from .server import SETTINGS
+from .server import SETTINGS, shown_address
 
 # %% ../nbs/34_places.ipynb #244c69a7
 __all__ = ["OPTIONS", "check_order", "check_places", "check_before_loading", "check_before_asking"]
@@ -89,5 +89,5 @@ def check_before_asking(
 ):
     "Raises `ParameterError` for what is a setting of a server's model."
     for name in params.keys() & SETTINGS:
-        raise ParameterError(f"{name} is a setting of the model, not of the chat: write Chat(load({address!r}, {name}=...)).",
+        raise ParameterError(f"{name} is a setting of the model, not of the chat: write Chat(load({shown_address(address)!r}, {name}=...)).",
             name=name, nearest=None)

@@ -111,7 +111,7 @@ class ServerModel(ChatModel):
         address:str,          # Such as "http://localhost:8080", with or without "/v1"
         model:str=None,       # Its name; not needed if the server has one only
         *,
-        api_key:str=None,     # None: that of the variable `OPENAI_API_KEY`, but only for OpenAI itself. It is never shown
+        api_key:str=None,     # None: that of `OPENAI_API_KEY`, unless anybody could read it on the way. It is never shown
         n_ctx:int=None,       # The context window in tokens, if the server does not tell
         timeout:float=None    # Seconds without a word, after which any request has failed; None: 600, and a few to find the server
     ):
@@ -163,6 +163,12 @@ def _is_meant(base):
     try: return bool(named) and _base(named).lower() == base.lower()
     except ParameterError: return False
 
+def _is_private(base):
+    "Whether what is sent to this server stays on this machine, or is encrypted."
+    return base.startswith("https://") or urlsplit(base).hostname in _LOOPBACK
+
+_LOOPBACK = "localhost", "127.0.0.1", "::1"
+
 # %% ../nbs/14_server.ipynb #7da5ad2b
 _NO_KEY = "none"
 _LIKE_A_KEY = re.compile(r"\b(sk|key|hf)[-_][\w*-]{6,}")
@@ -174,12 +180,13 @@ class _Client:
         openai = optional("openai", "server")
         httpx = optional("httpx", "server")
         self.meant = _is_meant(base)
-        in_environment = os.environ.get("OPENAI_API_KEY", "").strip() if self.meant else ""
+        in_environment = os.environ.get("OPENAI_API_KEY", "").strip() if self.meant or _is_private(base) else ""
         self._key = api_key or (in_environment if _is_key(in_environment) else "") or _NO_KEY
+        self.has_key = self._key != _NO_KEY
         self._authorization = f"Basic {login}" if login else f"Bearer {self._key}"
-        self._secrets = [self._key] * (self._key != _NO_KEY) + ([login, *b64decode(login).decode().split(":", 1)[-1:]] if login else [])
+        self._secrets = [self._key] * self.has_key + ([login, *b64decode(login).decode().split(":", 1)[-1:]] if login else [])
         self._quick,self._find = timeout or _QUICK,timeout or _CONNECT
-        local = urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1")
+        local = urlsplit(base).hostname in _LOOPBACK
         self._http = httpx.Client(follow_redirects=False, trust_env=not local, event_hooks={"request": [self._sign]},
             timeout=httpx.Timeout(timeout or _LONG, connect=self._find))
         self._client = openai.OpenAI(base_url=base, api_key=self._key, max_retries=0, http_client=self._http)
@@ -476,7 +483,7 @@ def _explained(self:ServerModel, error, pieces):
     if status in (400, 413, 422) and _TOO_LONG.search(said): return self._too_long(error, said)
     place = f"The server at {self.place}"
     if status in (401, 403):
-        given = "api_key=..." if self._ask.meant else 'api_key=os.environ["OPENAI_API_KEY"]'
+        given = "api_key=..." if self._ask.has_key else 'api_key=os.environ["OPENAI_API_KEY"]'
         return GenerationError(f"{place} refuses the key, or wants one: write load({self.address!r}, {given}), with the key that is "
             f"meant for this server. ({said})", pieces=pieces)
     if status == 404:

@@ -58,6 +58,7 @@ class ServerModel(ChatModel):
 class _Client:
     """Requests to one server, none of which is repeated or sent elsewhere."""
     meant: Any
+    has_key: Any
     root: Any
 
     def __init__(self, base, login, api_key, timeout):

@@ -239,8 +239,8 @@ ENVIRONMENT = {"OPENAI_API_KEY": KEY, "OPENAI_ADMIN_KEY": KEY, "OPENAI_ORG_ID": 
 
 
 @pytest.mark.parametrize("kind", ("/props", "/version", "/api/version", "/api/v0/models", "/openapi.json", "nothing"))
-def test_the_environment_is_for_openai_alone(monkeypatch, kind):
-    "Its key, organisation and headers go to no other server, whatever is asked there; what is written for it does."
+def test_what_the_environment_tells_whom(monkeypatch, kind):
+    "The key goes where nobody else can read it, organisation and headers to OpenAI alone, whatever is asked; what is written goes first."
     for name, value in ENVIRONMENT.items(): monkeypatch.setenv(name, value)
     signs = {"/props": {"default_generation_settings": {}}, "/version": {"version": "1"}, "/api/version": {"version": "1"}, "/api/v0/models": {"data": []},
         "/openapi.json": {"info": "llama.cpp Python API"}}
@@ -249,8 +249,14 @@ def test_the_environment_is_for_openai_alone(monkeypatch, kind):
             monkeypatch.setenv("OPENAI_BASE_URL", other) if other is not None else monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
             Chat(load(server.address))("Hi")
         sent = [headers for _, _, headers in server.asked]
-        assert len(sent) > 20 and {headers["Authorization"] for headers in sent} == {"Bearer none"}
-        assert not any(secret in json.dumps(sent) for secret in (KEY, "of-mine", "X-Mine"))
+        assert len(sent) > 20 and {headers["Authorization"] for headers in sent} == {f"Bearer {KEY}"}
+        assert not any(secret in json.dumps(sent) for secret in ("of-mine", "X-Mine"))
+        server.asked.clear()
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(module, "_LOOPBACK", ())   # as for another machine
+            elsewhere.delenv("OPENAI_BASE_URL")
+            Chat(load(server.address))("Hi")
+        assert {headers["Authorization"] for _, _, headers in server.asked} == {"Bearer none"} and KEY not in json.dumps([h for _, _, h in server.asked])
         server.asked.clear()
         Chat(load(server.address, api_key="for-this-one"))("Hi")
         assert {headers["Authorization"] for _, _, headers in server.asked} == {"Bearer for-this-one"}
@@ -270,6 +276,7 @@ def test_for_whom_the_environment_is_meant(monkeypatch, base, meant):
 
 def test_a_refused_key_says_what_to_write(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(module, "_LOOPBACK", ())   # as for another machine
     with serving(**{"/v1/models": status(401)}) as server:
         with pytest.raises(GenerationError, match=r'refuses the key.*write load\(.*, api_key=os.environ\["OPENAI_API_KEY"\]\)') as caught: load(server.address)
         assert KEY not in str(caught.value)
