@@ -312,7 +312,7 @@ def _colour(kind):
 
 # %% ../nbs/04_markdown.ipynb #988f9882
 _LONG_CODE = 10_000   # Characters
-_PATIENCE = 0.2       # Seconds for one block of code; usual ones take a hundredth
+_PATIENCE = 0.2       # Seconds of work for one block of code; usual ones take a hundredth
 
 @cache
 def _lexer(language):
@@ -326,9 +326,10 @@ def _coloured(code, language):
     if language in ("", "text") or len(code) > _LONG_CODE: return plain
     pieces = []
     last = ""
-    end = time.perf_counter() + _PATIENCE
-    for _,kind,word in _lexer(language).get_tokens_unprocessed(code):
-        if time.perf_counter() > end: return plain
+    lexer = _lexer(language)   # loaded first, which is not the code's fault
+    end = time.thread_time() + _PATIENCE
+    for _,kind,word in lexer.get_tokens_unprocessed(code):
+        if time.thread_time() > end: return plain
         colour = last if word.isspace() else _colour(kind)
         if colour != last: pieces.append("</span>" * bool(last) + f"<span style=color:{colour}>" * bool(colour))
         pieces.append(_encoded(word))
