@@ -55,7 +55,7 @@ define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
 	@$(BIN)/python -m pip install --quiet --timeout 3 --retries 0 --only-binary llama-cpp-python --extra-index-url $(WHEELS) \
-		$$(sed -n 's/^ *\(llama-cpp-python.*\)/\1/p' settings.ini | head -1) < /dev/null > /dev/null 2>&1 || true
+		"$$(sed -n 's/^ *\(llama-cpp-python.*\)/\1/p' settings.ini | head -1)" < /dev/null > /dev/null 2>&1 || true
 	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off --editable "$(1)" \
 		| grep --line-buffered -E "^ *(Collecting|Building|Installing|Preparing|Successfully)"
 endef

@@ -421,11 +421,18 @@ def _seen_in_time():
         for sight in _sights(prefix): seen[prefix].append(_row(prefix, sight, until))
     threads = {prefix: threading.Thread(target=_quietly, args=(see, prefix), daemon=True) for prefix in _STORES}
     latest = time.monotonic() + _PATIENCE
-    for thread in threads.values(): thread.start()
-    for thread in threads.values(): thread.join(max(0, latest - time.monotonic()))
+    for thread in threads.values(): _begin(thread)
+    for thread in threads.values():
+        if thread.ident: thread.join(max(0, latest - time.monotonic()))
     late = [prefix for prefix, thread in threads.items() if thread.is_alive()]
     return [row for rows in seen.values() for row in list(rows)], [
         f"The models of {prefix!r} are not all here: their folder has not answered within {_PATIENCE:g} seconds." for prefix in late]
+
+# %% ../nbs/31_found.ipynb #b2b9c55c
+def _begin(thread):
+    "Starts a thread; where that can't be done, what it would do is done here."
+    try: thread.start()
+    except RuntimeError: thread.run()
 
 # %% ../nbs/31_found.ipynb #fb8f7be5
 def _quietly(call, *args):

@@ -67,6 +67,9 @@ def import_llama_cpp() -> ModuleType:
     if found := sys.modules.get("llama_cpp"): return found
     try: found = import_module("llama_cpp")
     except (ImportError, OSError, RuntimeError) as error:
+        if sys.platform == "emscripten":
+            raise NotInstalledError("llama_cpp does not run in a browser. A model does: Chat() and load(path) open it there.",
+                name="llama_cpp") from error
         raise NotInstalledError(f"llama_cpp can't be imported ({error}). To install it, type: {how_to_install()}",
             name="llama_cpp") from error
     if not _computes():
