@@ -5,13 +5,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE_FILES := setup.py settings.ini pyproject.toml
 
-.PHONY: demo check test docs bench lab outputs clean help
+.PHONY: demo check test docs lite bench lab outputs clean help
 
 help:
 	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
 	@echo "make check    what can be told in seconds: names, types, modules in step with their notebooks"
 	@echo "make test     make check, and all tests"
 	@echo "make docs     the documentation site, in _docs/"
+	@echo "make lite     the same, with pages that can be run where they are read"
 	@echo "make bench    the speed of the chat, against llama.cpp itself (five to fifteen minutes, and 1 GB of disk)"
 	@echo "make lab      the notebooks in JupyterLab"
 	@echo "make outputs  runs the notebooks again and stores their outputs (for contributors)"
@@ -33,6 +34,12 @@ test: check
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export
 	$(BIN)/python -m tools.stubs
+	$(BIN)/python -m tools.site
+
+lite: $(VENV)/.dev
+	$(BIN)/nbdev-export
+	$(BIN)/python -m tools.stubs
+	$(BIN)/python -m tools.lite
 	$(BIN)/python -m tools.site
 
 bench: $(VENV)/.dev
