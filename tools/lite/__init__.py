@@ -24,6 +24,10 @@ ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and wh
     "howtos/grow.ipynb": "it has nothing to run: its examples are servers on other machines",
 }
 
+HOW = ("This runs where you read it: Python, the package and the demo model are in your browser, and nothing is sent. It needs Chrome or Edge, "
+    "version 137 or newer, and loads some twenty megabytes to begin with. The stop button stops an answer; to end any other program, restart "
+    "the kernel.")
+
 
 def pages():
     "The notebooks that can be run in a browser, by their paths in `nbs`."
@@ -64,7 +68,7 @@ def take_along(site):
 
 
 def live(notebook):
-    "A notebook as the kernel in the browser wants it: with that kernel, and with links to pages where there is no notebook."
+    "A notebook as the kernel in the browser wants it: with that kernel, what there is to know, and links to pages where there is no notebook."
     nb = nbformat.read(nbs/notebook, as_version=4)
     nb.metadata.kernelspec = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
     def link(found):
@@ -72,6 +76,7 @@ def live(notebook):
         if path in pages(): return found[0]
         page = re.sub(r"(^|/)\d+_", r"\1", path.removesuffix(".ipynb"))
         return f"]({host}{page}.html{found[2] or ''})"
+    nb.cells.insert(1, nbformat.v4.new_markdown_cell(f"*{HOW} To run all cells: Run, Run All Cells.*", id="how"))
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = re.sub(r"\]\(([^):#]+\.ipynb)(#[^)]*)?\)", link, cell.source)
     return nb

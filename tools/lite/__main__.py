@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from email import message_from_bytes
 from html import escape
 from importlib import metadata
 from pathlib import Path
@@ -34,10 +35,10 @@ class Missing(Exception):
 def normal(name): return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def wheel(folder, name, version, files, requires=()):
+def wheel(folder, name, version, files, licence, requires=()):
     "Writes a wheel of pure Python: the bytes of each file, by its path. The same files give the same wheel."
     about = f"{name}-{version}.dist-info"
-    told = "".join(f"Requires-Dist: {other}\n" for other in requires)
+    told = f"License-Expression: {licence}\n" + "".join(f"Requires-Dist: {other}\n" for other in requires)
     files = {**files, f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{told}".encode(),
         f"{about}/WHEEL": b"Wheel-Version: 1.0\nGenerator: tools.lite\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
     def line(path):
@@ -71,7 +72,7 @@ def without_machine_code(path, folder):
     name,version = path.name.split("-")[:2]
     with zipfile.ZipFile(path) as archive:
         files = {each: archive.read(each) for each in archive.namelist() if each.endswith(".py") or "licenses/" in each}
-    return wheel(folder, name, version, files)
+    return wheel(folder, name, version, files, licence(path))
 
 
 def own_wheels(folder, wllama):
@@ -81,12 +82,12 @@ def own_wheels(folder, wllama):
     files = {f"llama_nbchat/{path.relative_to(package).as_posix()}": path.read_bytes() for path in sorted(package.rglob("*"))
         if path.suffix in (".py", ".gguf", ".typed")}
     requires = ["fastcore", "ipython", "markdown-it-py", "jinja2", "pygments", "llama_nbchat_wllama"]
-    yield wheel(folder, "llama_nbchat", __version__, files, requires)
+    yield wheel(folder, "llama_nbchat", __version__, files, "Apache-2.0", requires)
     names = "from pathlib import Path\nSCRIPT, WASM = (Path(__file__).with_name(name) for name in ('index.min.js', 'wllama.wasm'))\n"
     yield wheel(folder, "llama_nbchat_wllama", npm.PINNED["@wllama/wllama"][0], {
         "llama_nbchat_wllama/__init__.py": names.encode(), "llama_nbchat_wllama/LICENCE": (wllama/"LICENCE").read_bytes(),
         "llama_nbchat_wllama/index.min.js": re.sub(rb"\n?//# sourceMappingURL=\S+", b"", (wllama/"esm"/"index.min.js").read_bytes()),
-        "llama_nbchat_wllama/wllama.wasm": (wllama/"esm"/"wasm"/"wllama.wasm").read_bytes()})
+        "llama_nbchat_wllama/wllama.wasm": (wllama/"esm"/"wasm"/"wllama.wasm").read_bytes()}, "MIT")
 
 
 def kernel_wheels():
@@ -96,13 +97,25 @@ def kernel_wheels():
         yield next(folder.glob(f"{name}-*.whl"))
 
 
+def about(path):
+    "What a wheel says of itself: the names of its files, and its metadata."
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        return names,message_from_bytes(archive.read(next(each for each in names if each.endswith(".dist-info/METADATA"))))
+
+
+def licence(path):
+    "The name of a wheel's licence, in whichever of three places it stands."
+    told = about(path)[1]
+    named = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License ::")]
+    return told["License-Expression"] or ", ".join(named) or (told["License"] or "not told").strip().splitlines()[0]
+
+
 def entry(path):
     "What a lock of Pyodide's says of a wheel."
     name,version = path.name.split("-")[:2]
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        told = archive.read(next(each for each in names if each.endswith(".dist-info/METADATA"))).decode()
-    requires = [line for line in re.findall(r"^Requires-Dist: (.*)$", told, re.MULTILINE) if ";" not in line]
+    names,told = about(path)
+    requires = [line for line in told.get_all("Requires-Dist", []) if ";" not in line]
     modules = sorted({each.split("/")[0].removesuffix(".py") for each in names if ".dist-info/" not in each and ".data/" not in each})
     return {"name": normal(name), "version": version, "file_name": path.name, "install_dir": "site", "package_type": "package",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "imports": modules,
@@ -120,7 +133,7 @@ def lock(pyodide, wheels):
     return json.dumps({**told, "packages": entries})
 
 
-def licences(wllama):
+def licences(site, wllama):
     "A page that names what the site is made of, with the licences."
     def text(package, part="LICENSE"):
         return next(file.read_text() for file in metadata.files(package) if file.name.startswith(part))
@@ -131,9 +144,21 @@ def licences(wllama):
         (f"JupyterLite's kernel {metadata.version('jupyterlite-pyodide-kernel')}", "BSD-3-Clause", text("jupyterlite-pyodide-kernel"))]
     body = "".join(f"<h2>{escape(name)}</h2><p>{escape(kind)}</p><details><summary>The licence</summary><pre>{escape(said)}</pre></details>"
         for name,kind,said in parts)
-    return (f"<!doctype html><meta charset='utf-8'><title>Licences</title><h1>Licences</h1><p>What runs in your browser here, and under "
-        f"which licences. The packages of Python bring theirs along, in <a href='static/pyodide/'>their wheels</a>; those of the page's "
-        f"JavaScript are in <a href='build/third-party-licenses.json'>one file</a>.</p>{body}")
+    wheels = "".join(f"<li><a href='static/pyodide/{path.name}'>{escape(path.name)}</a>: {escape(licence(path))}</li>"
+        for path in sorted((site/"static"/"pyodide").glob("*.whl")))
+    return page("Licences", f"<p>What runs in your browser here, and under which licences.</p>{body}<h2>Packages of Python</h2>"
+        f"<p>Each has its licence within.</p><ul>{wheels}</ul><h2>Packages of JavaScript</h2><p>They stand, with their licences, in "
+        f"<a href='build/third-party-licenses.json'>one file</a>.</p>")
+
+
+def page(title, body):
+    "A page in HTML."
+    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title>"
+        f"<style>{STYLE}</style><h1>{title}</h1>{body}</html>")
+
+
+STYLE = ("body { font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 44rem; padding: 0 1rem; color-scheme: light dark } "
+    "pre { overflow-x: auto; font-size: 13px } a { color: LinkText }")
 
 
 def write_sources(folder, wllama, pyodide):
@@ -141,7 +166,7 @@ def write_sources(folder, wllama, pyodide):
     for notebook in lite.pages():
         path = folder/"content"/notebook
         path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(lite.live(notebook), path)
+        path.write_text(nbformat.v4.writes(lite.live(notebook), split_lines=False), encoding="utf-8")   # one text for each source
     static = folder/"static"/"pyodide"
     static.mkdir(parents=True)
     for name in ("pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide.js", "pyodide.mjs", "python_stdlib.zip", "package.json"):
@@ -178,15 +203,11 @@ def front():
         title = nbformat.read(nbs/notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
         return f"<li><a href='notebooks/index.html?path={notebook}'>{escape(title)}</a></li>"
     here,elsewhere = "".join(map(item, lite.pages())),"".join(f"<li>{escape(name)}: {escape(why)}.</li>" for name, why in lite.ELSEWHERE.items())
-    return (f"<!doctype html><meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>llama_nbchat in your browser</title>"
-        f"<style>body {{ font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 40rem; padding: 0 1rem; color-scheme: light dark }}</style>"
-        f"<h1>llama_nbchat in your browser</h1><p>{HOW}</p><ul>{here}</ul><h2>Not here</h2><ul>{elsewhere}</ul>"
-        f"<p><a href='../index.html'>The documentation</a> · <a href='licences.html'>Licences</a></p>")
+    return page("llama_nbchat in your browser", f"<p>{lite.HOW}</p><ul>{here}</ul><h2>Not here</h2><ul>{elsewhere}</ul>"
+        f"<p><a href='../index.html'>The documentation</a> · <a href='licences.html'>Licences</a></p>{SETTINGS_HERE}")
 
 
-HOW = ("These pages run where you read them: Python, the package and the demo model are in your browser, and nothing is sent. They need Chrome or "
-    "Edge, version 137 or newer. To begin with, some twenty megabytes are loaded. The stop button stops an answer, but no other program; to end "
-    "one, restart the kernel.")
+SETTINGS_HERE = '<script id="jupyter-config-data" type="application/json" data-jupyter-lite-root=".">{}</script>'   # pages look for it up here
 
 
 def finish(site, wllama):
@@ -194,11 +215,11 @@ def finish(site, wllama):
     told = json.loads((site/"jupyter-lite.json").read_text(encoding="utf-8"))["jupyter-config-data"]["litePluginSettings"]
     if told["@jupyterlite/pyodide-kernel-extension:kernel"].get("pyodideUrl", "").partition("?")[0] != "./static/pyodide/pyodide.mjs":
         raise SystemExit("JupyterLite has not found Pyodide, and would load it from another host.")
-    for page in site.glob("*/index.html"):
-        page.write_text(page.read_text(encoding="utf-8").replace("</head>", '<script src="../stop.js"></script></head>', 1), encoding="utf-8")
+    for app in site.glob("*/index.html"):
+        app.write_text(app.read_text(encoding="utf-8").replace("</head>", '<script src="../stop.js"></script></head>', 1), encoding="utf-8")
     shutil.copy(here/"stop.js", site)
     (site/"index.html").write_text(front(), encoding="utf-8")
-    (site/"licences.html").write_text(licences(wllama), encoding="utf-8")
+    (site/"licences.html").write_text(licences(site, wllama), encoding="utf-8")
     (site/"fingerprint").write_text(lite.fingerprint())
 
 
