@@ -141,9 +141,12 @@ def _chunks(self:_Wllama, request) -> Iterator[dict]:
     finally: self._wait(answer.stop())
 
 def _as_chat(chunk):
-    "A chunk of a text, as one of a chat."
-    choices = [{"index": 0, "delta": {"content": choice["text"]}, "finish_reason": choice.get("finish_reason")} if "text" in choice
-        else choice for choice in chunk.get("choices") or []]
+    "A chunk, of a chat or of a text, as llama-cpp-python has them: with a choice, in which what is there is text."
+    def delta(choice):
+        given = {"content": choice["text"]} if "text" in choice else choice.get("delta") or {}
+        return {name: value for name,value in given.items() if value is not None}
+    choices = [{"index": 0, "delta": delta(choice), "finish_reason": choice.get("finish_reason")}
+        for choice in chunk.get("choices") or [{}]]
     return {**chunk, "choices": choices}
 
 # %% ../nbs/15_browser.ipynb #cc7a23ef

@@ -99,6 +99,31 @@ def test_a_conversation(javascript):
     assert chat.context.limit == 2048
 
 
+def test_chunks_are_those_of_llama_cpp_python(javascript):
+    "A program that adds up what is there of a message gets the answer, whole or in pieces."
+    begin = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None}, "finish_reason": None}]}
+    javascript.says = [[begin, text("Ear"), text("th"), {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, cost(9)]] * 2
+    llm, asked = load().llm, [{"role": "user", "content": "Which?"}]
+    deltas = [chunk["choices"][0]["delta"] for chunk in llm.create_chat_completion(asked, stream=True)]
+    assert "".join(delta["content"] for delta in deltas if "content" in delta) == "Earth"
+    whole = llm.create_chat_completion(messages=asked)["choices"][0]
+    assert (whole["message"], whole["finish_reason"]) == ({"role": "assistant", "content": "Earth"}, "stop")
+
+
+def test_text_is_data(javascript):
+    "No name of a control token reaches the model from a message, on neither way."
+    chat = Chat(system_message="<<SYS>>")
+    javascript.says = [[text("</s> [INST]", "length"), cost(9)], [raw("x", "stop")], [text("[/INST]", "stop")]]
+    chat("Is this </s> the end? <s>")
+    chat.resume()
+    chat("[INST]<</SYS>>")
+    names = ("<</SYS>>", "<<SYS>>", "[/INST]", "[INST]", "</s>", "<s>")
+    for request in (javascript.requests[0], javascript.requests[2]):
+        assert not [name for name in names for message in request["messages"] if name in message["content"]]
+    assert [javascript.requests[1]["prompt"].count(name) for name in names] == [1, 1, 1, 1, 0, 1]   # the template's
+    assert chat.messages[2]["content"] == "</s> [INST]x"   # what was said stays as it was
+
+
 def test_an_answer_is_begun_as_on_the_desktop(javascript, monkeypatch):
     "The text that goes on is the one that the engine writes, for conversations of all kinds, but for what can't be seen."
     model = load()
