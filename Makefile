@@ -5,13 +5,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE_FILES := setup.py settings.ini pyproject.toml
 
-.PHONY: demo check test docs bench lab outputs clean help
+.PHONY: demo check test docs lite bench lab outputs clean help
 
 help:
 	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
 	@echo "make check    what can be told in seconds: names, types, modules in step with their notebooks"
 	@echo "make test     make check, and all tests"
 	@echo "make docs     the documentation site, in _docs/"
+	@echo "make lite     the same, with pages that can be run where they are read"
 	@echo "make bench    the speed of the chat, against llama.cpp itself (five to fifteen minutes, and 1 GB of disk)"
 	@echo "make lab      the notebooks in JupyterLab"
 	@echo "make outputs  runs the notebooks again and stores their outputs (for contributors)"
@@ -35,6 +36,12 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m tools.stubs
 	$(BIN)/python -m tools.site
 
+lite: $(VENV)/.dev
+	$(BIN)/nbdev-export
+	$(BIN)/python -m tools.stubs
+	$(BIN)/python -m tools.lite
+	$(BIN)/python -m tools.site
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m tools.benchmarks
 
@@ -55,7 +62,7 @@ define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
 	@$(BIN)/python -m pip install --quiet --timeout 3 --retries 0 --only-binary llama-cpp-python --extra-index-url $(WHEELS) \
-		$$(sed -n 's/^ *\(llama-cpp-python.*\)/\1/p' settings.ini | head -1) < /dev/null > /dev/null 2>&1 || true
+		"$$(sed -n 's/^ *\(llama-cpp-python.*\)/\1/p' settings.ini | head -1)" < /dev/null > /dev/null 2>&1 || true
 	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off --editable "$(1)" \
 		| grep --line-buffered -E "^ *(Collecting|Building|Installing|Preparing|Successfully)"
 endef

@@ -13,6 +13,7 @@ from llama_nbchat.reasoning import *
 from llama_nbchat.completion import *
 from llama_nbchat.scripted import *
 from llama_nbchat.server import *
+from llama_nbchat.browser import *
 from llama_nbchat.local.gguf import *
 from llama_nbchat.local.sandbox import *
 from llama_nbchat.local.saved import *

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from fastcore.basics import patch
 
 from .errors import printable
+from .installed import thread_time
 from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _lexer, _parser, safe_html,
     safe_markdown, safe_text)
 from .conversation import ChatMessages, said
@@ -245,12 +246,12 @@ def show(self:NotebookScreen,
 ):
     "Shows the text so far, if that does not cost too much: the first time as new outputs, then in their place."
     passed = self.clock() - self.begin
-    start = time.thread_time()
+    start = thread_time()
     if self.spent > _AT_FIRST + _OF_THE_TIME * passed: return
     room = 2 * _bytes(text) + 9_000 + 9_000 * passed - self.sent
     if text: self._show_text(text, room)
     elif room > _ENVELOPE: self._put_framed(_named(self.speaker), _thinking(reasoning))
-    self.spent += time.thread_time() - start
+    self.spent += thread_time() - start
 
 # %% ../nbs/30_display.ipynb #77ffdfa2
 @patch

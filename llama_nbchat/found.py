@@ -458,12 +458,19 @@ def _seen_in_time():
         except Exception as error: notes[prefix].append(f"The models of {prefix!r} are not all here: {told(error)}.")
     threads = {prefix: threading.Thread(target=see, args=(prefix,), daemon=True) for prefix in _STORES}
     latest = time.monotonic() + _PATIENCE
-    for thread in threads.values(): thread.start()
-    for thread in threads.values(): thread.join(max(0, latest - time.monotonic()))
+    for thread in threads.values(): _begin(thread)
+    for thread in threads.values():
+        if thread.ident: thread.join(max(0, latest - time.monotonic()))
     for prefix,thread in threads.items():
         if thread.is_alive():
             notes[prefix].append(f"The models of {prefix!r} are not all here: their folder has not answered within {_PATIENCE:g} seconds.")
     return [row for found in rows.values() for row in list(found)],[note for said in notes.values() for note in list(said)]
+
+# %% ../nbs/31_found.ipynb #b2b9c55c
+def _begin(thread):
+    "Starts a thread; where that can't be done, what it would do is done here."
+    try: thread.start()
+    except RuntimeError: thread.run()
 
 # %% ../nbs/31_found.ipynb #f9853a55
 def _row(prefix, sight, until):

@@ -3,7 +3,8 @@ from typing import Any
 from types import ModuleType
 from llama_nbchat.errors import NotInstalledError
 
-__all__ = ['optional', 'import_llama_cpp', 'how_to_install', 'cpu_flags']
+__all__ = ['optional', 'import_llama_cpp', 'how_to_install', 'cpu_flags', 'thread_time']
+thread_time: Any
 
 def optional(name: str, extra: str) -> ModuleType:
     """A module that may not be installed. Raises `NotInstalledError`, which says how to install it."""

@@ -8,10 +8,14 @@ from llama_nbchat.errors import ModelTypeError
 from llama_nbchat.errors import ParameterError
 from llama_nbchat.model import ChatModel
 
-__all__ = ['load', 'is_file', 'chat_parameters', 'template_variables', 'demo_path']
+__all__ = ['load', 'is_file', 'chat_parameters', 'file_settings', 'template_variables', 'demo_path']
 
 def is_file(source: Any) -> bool:
     """Whether `load` would load a file for this source."""
+    ...
+
+def file_settings() -> frozenset[str]:
+    """The names of the settings that a file can be loaded with."""
     ...
 
 def chat_parameters() -> frozenset[str]:

@@ -312,6 +312,7 @@ def _colour(kind):
 
 # %% ../nbs/04_markdown.ipynb #988f9882
 _LONG_CODE = 10_000   # Characters
+_worked = getattr(time, "thread_time", time.process_time)   # in a browser there is one thread
 _PATIENCE = 0.2       # Seconds of work for one block of code; usual ones take a hundredth
 
 @cache
@@ -327,9 +328,9 @@ def _coloured(code, language):
     pieces = []
     last = ""
     lexer = _lexer(language)   # loaded first, which is not the code's fault
-    end = time.thread_time() + _PATIENCE
+    end = _worked() + _PATIENCE
     for _,kind,word in lexer.get_tokens_unprocessed(code):
-        if time.thread_time() > end: return plain
+        if _worked() > end: return plain
         colour = last if word.isspace() else _colour(kind)
         if colour != last: pieces.append("</span>" * bool(last) + f"<span style=color:{colour}>" * bool(colour))
         pieces.append(_encoded(word))

@@ -13,8 +13,7 @@ from difflib import get_close_matches
 from textwrap import shorten
 
 from .errors import MessageTypeError, ModelNotFoundError, ParameterError, check_parameters, name_here
-from .load import chat_parameters, template_variables
-from .local.opening import model_settings
+from .load import chat_parameters, file_settings, template_variables
 from .model import is_model
 from .server import SETTINGS, shown_address
 
@@ -67,7 +66,7 @@ def _place(name, value, known, file):
             f"The model is the first argument: write Chat({_typed(value)}).")
     if name in OPTIONS: return f"{name} is set when a chat begins: write Chat(..., {call})."
     if name in known: return f"Write {call}."
-    if name not in model_settings(): return ""
+    if name not in file_settings(): return ""
     return f"{name} is a setting of the model, not of the chat: write Chat(load({file}{call}))."
 
 # %% ../nbs/34_places.ipynb #d4b8f66f

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 import yaml
 
+from tools import lite
 from tools.site.__main__ import order, site
 from tools.site.pages import Page, Pages
 from tools.outputs import paths, root
@@ -55,7 +56,10 @@ def page(browser):  # noqa: F811
     page.close()
 
 
-def html_pages(): return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html") if path.name != "404.html")
+def html_pages():
+    "Those of the book; the pages that run in a browser have a test of their own."
+    found = (path.relative_to(site).as_posix() for path in site.rglob("*.html") if path.name != "404.html")
+    return sorted(name for name in found if not name.startswith(f"{lite.place}/"))
 
 
 def test_every_notebook_is_in_the_order():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from llama_nbchat.errors import ModelFileError
 
-__all__ = ['Header', 'read_header', 'why_no_chat', 'goes_along']
+__all__ = ['Header', 'read_header', 'control_names', 'why_no_chat', 'goes_along']
 
 class _Front:
     """A file that is read from front to back. Raises `ModelFileError` where that ends too early, or never."""
@@ -103,6 +103,10 @@ class Tensor(NamedTuple):
 
 def read_header(path: str | os.PathLike, brief: bool=...) -> Header:
     """What a model file says of itself. Raises `ModelFileError` if it is none, or damaged, or ends within its header."""
+    ...
+
+def control_names(header: Header) -> list[str]:
+    """The names of all control tokens, the longest first: what a tokenizer would take for more than text."""
     ...
 
 def why_no_chat(header: Header) -> str:

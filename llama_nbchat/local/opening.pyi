@@ -2,12 +2,14 @@ from __future__ import annotations
 from typing import Any
 import os
 from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from llama_nbchat.errors import ModelFileError
 from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.errors import ParameterError
+from llama_nbchat.local.gguf import Header
 
-__all__ = ['model_file', 'how_to_get', 'names_family', 'open_file', 'model_settings']
+__all__ = ['model_file', 'how_to_get', 'names_family', 'open_file', 'model_settings', 'examined']
 MAX_CONTEXT: Any
 
 def model_file(source: str | os.PathLike) -> Path:
@@ -20,6 +22,10 @@ def names_family(name: str) -> bool:
 
 def how_to_get(given: str) -> str:
     """Where there are GGUF files of a model, for an error."""
+    ...
+
+def examined(path: Path, overrides: Mapping=...) -> Header:
+    """The header of a file that may be loaded. Raises `ModelFileError`."""
     ...
 
 def open_file(path: Path, params: dict, progress: Callable | None=...) -> Any:

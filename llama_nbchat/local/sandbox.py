@@ -10,13 +10,14 @@ __all__ = ['plainly', 'TemplateFault', 'SandboxedTemplate']
 # %% ../../nbs/21_sandbox.ipynb #cf5cb032
 import json
 import re
-import time
 from collections.abc import Collection, Mapping
 from copy import copy
 from datetime import datetime
 from functools import cache
 
 from fastcore.basics import patch
+
+from ..installed import thread_time
 
 # %% ../../nbs/21_sandbox.ipynb #598adb53
 __all__ = ["SandboxedTemplate", "TemplateFault", "plainly"]
@@ -53,7 +54,7 @@ class _Budget:
         self.left = _CHARACTERS
         self.calls = 0
         self.depth = 0
-        self.end = time.thread_time() + _SECONDS
+        self.end = thread_time() + _SECONDS
         self.sizes = {}
 
     def spend(self, size=1):
@@ -61,7 +62,7 @@ class _Budget:
         self.left -= size
         self.calls += 1
         if self.left < 0: self._ask_for_more()
-        if not self.calls & 255 and time.thread_time() > self.end: self._ask_for_more()
+        if not self.calls & 255 and thread_time() > self.end: self._ask_for_more()
 
     def _ask_for_more(self):
         given = self.given
@@ -71,7 +72,7 @@ class _Budget:
         self.left = short + _COPIES * size
         self.end += size / _PER_SECOND
         if self.left < 0: raise TemplateFault("it asks for more memory than any conversation needs", "limit")
-        if time.thread_time() > self.end:
+        if thread_time() > self.end:
             raise TemplateFault("it works for longer than any conversation needs", "limit")
 
 # %% ../../nbs/21_sandbox.ipynb #fafd1840

@@ -43,19 +43,23 @@ class Prompt:
 # %% ../../nbs/22_template.ipynb #d988cad3
 MARK = "\ufdd0"
 
-def marked_name(name:str) -> str:
+def marked_name(
+    name:str,        # Of a control token
+    sign:str=MARK    # What it gets
+) -> str:
     "The name of a control token as a text that is none."
-    return name[:1] + MARK + name[1:]
+    return name[:1] + sign + name[1:]
 
 # %% ../../nbs/22_template.ipynb #ae4e1f5c
 def mark(
     value:Any,        # A text; or texts within lists and dicts
-    names:re.Pattern  # What `finding` has made
+    names:re.Pattern, # What `finding` has made
+    sign:str=MARK     # What the names get
 ):                    # The same, without a name of a control token
     "Puts a mark into the names of control tokens."
-    if isinstance(value, str): return names.sub(lambda name: marked_name(name[0]), value.replace(MARK, "\ufffd"))
-    if isinstance(value, (list, tuple)): return [mark(item, names) for item in value]
-    if isinstance(value, Mapping): return {mark(k, names): mark(v, names) for k, v in value.items()}
+    if isinstance(value, str): return names.sub(lambda name: marked_name(name[0], sign), value.replace(MARK, "\ufffd"))
+    if isinstance(value, (list, tuple)): return [mark(item, names, sign) for item in value]
+    if isinstance(value, Mapping): return {mark(k, names, sign): mark(v, names, sign) for k, v in value.items()}
     return value
 
 # %% ../../nbs/22_template.ipynb #f24f5e32

@@ -22,11 +22,11 @@ class Prompt:
     add_bos: bool = ...
     settings: dict = ...
 
-def marked_name(name: str) -> str:
+def marked_name(name: str, sign: str=...) -> str:
     """The name of a control token as a text that is none."""
     ...
 
-def mark(value: Any, names: re.Pattern):
+def mark(value: Any, names: re.Pattern, sign: str=...):
     """Puts a mark into the names of control tokens."""
     ...
 

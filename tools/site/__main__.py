@@ -13,6 +13,7 @@ import nbformat
 import yaml
 from nbdev.serve import proc_nbs
 
+from tools import lite
 from tools.site import live
 from tools.site.pages import Pages, readme
 
@@ -38,7 +39,7 @@ def build():
     "Builds the site, strictly: a link or an anchor that leads nowhere is an error. Tells where it is."
     processed = proc_nbs(force=True)    # by nbdev, into `_proc/`
     pages, folder = Pages(processed, order()), processed/"site"
-    pages.write(folder/"pages")
+    pages.write(folder/"pages", lite.lines())
     shutil.copy(Path(__file__).with_name("style.css"), folder/"pages")
     (folder/"mkdocs.yml").write_text(yaml.safe_dump(settings(pages), sort_keys=False), encoding="utf-8")
     command = [Path(sys.executable).parent/"zensical", "build", "--clean", "--strict", "--config-file", folder/"mkdocs.yml"]
@@ -55,7 +56,7 @@ def main():
     built = build()
     shutil.rmtree(site, ignore_errors=True)
     shutil.move(built, site)
-    print(f"The site is in {site.name}/: open {site.name}/index.html")
+    print(f"The site is in {site.name}/: open {site.name}/index.html. {lite.take_along(site)}")
 
 
 if __name__ == "__main__": main()

@@ -183,13 +183,14 @@ class Pages:
         parts = re.split(r"^(`{3,}[\s\S]*?^`{3,}$)", page.text, flags=re.MULTILINE)
         return "".join(part if n%2 else change(part) for n,part in enumerate(parts))
 
-    def write(self, folder):
-        "Writes the pages for Zensical."
+    def write(self, folder, lines):
+        "Writes the pages for Zensical; `lines` are what stands below a title, in HTML, by notebook."
         for page in self.pages.values():
             path = folder/page.name
             path.parent.mkdir(parents=True, exist_ok=True)
             head = yaml.safe_dump({"title": page.title, "description": page.description}, allow_unicode=True)
-            path.write_text(f"---\n{head}---\n\n# {page.title}\n\n*{page.description}*{{ .subtitle }}\n\n{self.linked(page)}", encoding="utf-8")
+            path.write_text(f"---\n{head}---\n\n# {page.title}\n\n*{page.description}*{{ .subtitle }}\n\n"
+                f"{lines.get(page.notebook, '')}\n\n{self.linked(page)}", encoding="utf-8")
 
     def write_markdown(self, folder):
         "Writes each page as Markdown beside its HTML, and `llms.txt`, which lists them."
