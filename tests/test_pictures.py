@@ -28,11 +28,11 @@ def test_all_are_there_and_shown():
     assert {file.name for file in named} == {f"{name}-{theme}.webp" for name in ("chat", "chat_still", *STILLS) for theme in THEMES}
 
 
-@pytest.mark.parametrize("path, picture", shown(), ids=lambda part: getattr(part, "stem", ""))
+@pytest.mark.parametrize("path, picture", list(shown()), ids=lambda part: getattr(part, "stem", ""))
 def test_both_schemes(path, picture):
     "The dark one where the reader's system is dark, the light one elsewhere; as wide as it was taken; told to those who can't see it."
     light, dark = ([file for file in files(path, picture) if f"-{theme}." in file.name] for theme in THEMES)
-    assert [file.with_name(file.name.replace("-light", "-dark")) for file in light] == dark[::-1] or len(light) == len(dark) > 1
+    assert sorted(file.with_name(file.name.replace("-light", "-dark")) for file in light) == sorted(dark) != []
     for source in re.findall("<source[^>]*>", picture): assert ("-dark." in source) == ("prefers-color-scheme: dark" in source)
     assert "-light." in re.search("<img[^>]*>", picture)[0] and len(re.search('alt="([^"]*)"', picture)[1]) > 30
     sizes = {Image.open(file).size for file in light + dark}
