@@ -102,19 +102,14 @@ def test_both_themes(address, browser, scheme):  # noqa: F811
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 @pytest.mark.parametrize("name", ("index.html", "howtos/branch.html"))
 def test_pictures_follow_the_palette(address, browser, name, scheme):  # noqa: F811
-    "One of the two is seen, whole, and again the other one after the palette was changed; only what is seen is loaded."
+    "One of the two is seen, whole, and the other one after the palette was changed."
     page = browser.new_page(color_scheme=scheme, viewport={"width": 390, "height": 844})
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/{name}")
     for shown in (scheme, {"light": "dark", "dark": "light"}[scheme]):
         page.wait_for_function("""shown => { const seen = [...document.querySelectorAll('article picture img')].filter(image => image.checkVisibility());
             return seen.length == 1 && seen[0].complete && seen[0].naturalWidth > 1000 && seen[0].currentSrc.includes(`-${shown}.webp`) &&
                 seen[0].getBoundingClientRect().right <= innerWidth }""", arg=shown)
-        assert [url for url in asked if url.endswith(".webp")][-1].endswith(f"-{shown}.webp")
-        if shown == scheme:
-            assert len([url for url in asked if url.endswith(".webp")]) == 1
-            page.locator("label[for^=__palette]:visible").first.click()
+        if shown == scheme: page.locator("label[for^=__palette]:visible").first.click()
     page.close()
 
 
