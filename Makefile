@@ -1,11 +1,11 @@
-# demo, test, docs, bench, lab: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler, make and bash.
+# demo, test, docs, bench, lab, pictures: each works on a fresh machine. They need Python 3.10 or newer, a C++ compiler, make and bash.
 SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE_FILES := setup.py settings.ini pyproject.toml
 
-.PHONY: demo check test docs lite bench lab outputs clean help
+.PHONY: demo check test docs lite bench lab outputs pictures clean help
 
 help:
 	@echo "make demo     a conversation of three turns with the demo model, in the terminal"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench    the speed of the chat, against llama.cpp itself (five to fifteen minutes, and 1 GB of disk)"
 	@echo "make lab      the notebooks in JupyterLab"
 	@echo "make outputs  runs the notebooks again and stores their outputs (for contributors)"
+	@echo "make pictures takes the pictures of the pages again, in a real browser (for contributors)"
 	@echo "make clean    removes what the above have installed"
 
 demo: $(VENV)/.package
@@ -54,17 +55,13 @@ outputs: $(VENV)/.dev
 	$(BIN)/python -m tools.outputs
 	$(BIN)/nbdev-clean
 
-# Where llama-cpp-python's makers have built packages: tried first, quietly, and for a few seconds only.
-WHEELS ?= https://abetlen.github.io/llama-cpp-python/whl/cpu
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tools.pictures
 
-# Installs $(1), and says what pip is doing: of its lines those that name a package or a step.
+# Installs $(1), and shows what pip is at. `make demo WHEELS=...` looks for a built package of llama.cpp in another index.
 define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing. If llama.cpp has to be compiled, this takes about nine minutes on two cores."
-	@$(BIN)/python -m pip install --quiet --timeout 3 --retries 0 --only-binary llama-cpp-python --extra-index-url $(WHEELS) \
-		"$$(sed -n 's/^ *\(llama-cpp-python.*\)/\1/p' settings.ini | head -1)" < /dev/null > /dev/null 2>&1 || true
-	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off --editable "$(1)" \
-		| grep --line-buffered -E "^ *(Collecting|Building|Installing|Preparing|Successfully)"
+	@WHEELS="$(WHEELS)" $(PYTHON) tools/install.py $(BIN)/python "$(1)"
 endef
 
 # A stamp for each set of packages: made again when the requirements change, and nothing to do otherwise.

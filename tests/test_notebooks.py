@@ -1,4 +1,6 @@
 "The notebooks, the modules and README.md say the same; running the notebooks again changes nothing."
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -54,3 +56,14 @@ def test_outputs_are_real(path):
 def test_a_page_works_as_typed(path, tmp_path):
     "What a reader sees of it, and nothing else."
     run(path, tmp_path, hidden)
+
+
+def test_figures_beside_others():
+    "The front page tells what was measured last."
+    results = json.loads((root/"tools"/"benchmarks"/"results.json").read_text(encoding="utf-8"))
+    tiny, big = results["tiny_speed"], results["big_speed"]
+    told = [re.findall(r"[\d.]+", row.rpartition("](")[2])[-3:] for row in re.findall(r"^\|.*\| [*\d.]+ \|$", (root/"README.md").read_text(encoding="utf-8"), re.MULTILINE)]
+    measured = [[f"{tiny['ms'][name]:.2f}", f"{tiny['eighths'][name][-1]:.2f}", f"{big['ms'][name]:.1f}"]
+        for name in ("bare", "through_chat", "completion", "as_in_the_article")]
+    assert told == measured
+    assert f"{round(100*(big['ratio']['through_chat'] - 1))} percent" == "2 percent" and "adds two percent" in (root/"README.md").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 
 import llama_nbchat
 from llama_nbchat.load import demo_path
+from tools.install import WHEELS
 from tools.outputs import root
 
 package = root/"llama_nbchat"
@@ -56,6 +57,7 @@ PIP = """#!/bin/sh
 case "$*" in *"--quiet"*|*" -q"*) exec > /dev/null;; esac
 echo "Collecting a-package"
 echo "  Downloading a-package (1.5 MB)"
+echo "  [3/90] Building CXX object a.cpp.o"
 read go
 echo "  Building wheel for a-package (pyproject.toml): still running..."
 echo "it went wrong" >&2
@@ -65,20 +67,32 @@ exit $go
 
 @pytest.mark.parametrize("status", (0, 3))
 def test_installing_says_what_it_does(tmp_path, status):
-    "While it goes on, also where no terminal is; a failure is one, and is tried again next time."
+    "While it goes on, also where no terminal is and pip says nothing; a failure is one, is told, and is tried again next time."
     stamp = tmp_path/"environment"/".package"
     python = tmp_path/"environment"/"bin"/"python"
     python.parent.mkdir(parents=True)
     python.write_text(PIP)
     python.chmod(0o755)
     outside = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}   # of `make test`
-    make = subprocess.Popen(["make", f"VENV={stamp.parent}", str(stamp)], cwd=root, text=True, env=outside,
+    make = subprocess.Popen(["make", f"VENV={stamp.parent}", str(stamp)], cwd=root, text=True, env={**outside, "INSTALL_TELLS_EVERY": "0.5"},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     patience = threading.Timer(20, make.stdin.close)   # it reads, and goes on
     patience.start()
-    said = [make.stdout.readline(), make.stdout.readline()]
+    said = [make.stdout.readline() for _ in range(4)]
     patience.cancel()
     assert said[0].startswith("Installing") and said[1] == "Collecting a-package\n"     # before it has ended
+    assert all(line.endswith("so far, compiling: 3/90\n") for line in said[2:])
     rest, errors = make.communicate(f"{status}\n", timeout=60)
     assert "still running" in rest and "Downloading" not in rest and "it went wrong" in errors
     assert (make.returncode == 0, stamp.exists()) == (status == 0, status == 0)
+    assert ("Downloading" in errors) == (status != 0)    # all that was said, where it helps
+
+
+def test_installing_says_that_it_will_compile(tmp_path):
+    "Where no built package can be had; and the line of the front page asks for one in the same index as the Makefile does."
+    python = tmp_path/"python"
+    python.write_text(PIP.replace("exec > /dev/null", "exit 1").replace("read go", "go=0"))
+    python.chmod(0o755)
+    told = subprocess.run([sys.executable, "tools/install.py", python, "."], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[1].endswith("six to nine minutes on two cores.")
+    assert WHEELS in (root/"README.md").read_text(encoding="utf-8")

@@ -129,6 +129,31 @@ def test_both_themes(address, browser, scheme):  # noqa: F811
     page.close()
 
 
+@pytest.mark.parametrize("scheme", ("light", "dark"))
+@pytest.mark.parametrize("name", ("index.html", "howtos/branch.html"))
+def test_pictures_follow_the_palette(address, browser, name, scheme):  # noqa: F811
+    "One of the two is seen, whole, and the other one after the palette was changed."
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 390, "height": 844})
+    page.goto(f"{address}/{name}")
+    for shown in (scheme, {"light": "dark", "dark": "light"}[scheme]):
+        page.wait_for_function("""shown => { const seen = [...document.querySelectorAll('article picture img')].filter(image => image.checkVisibility());
+            return seen.length == 1 && seen[0].complete && seen[0].naturalWidth > 1000 && seen[0].currentSrc.includes(`-${shown}.webp`) &&
+                seen[0].getBoundingClientRect().right <= innerWidth }""", arg=shown)
+        if shown == scheme: page.locator("label[for^=__palette]:visible").first.click()
+    page.close()
+
+
+def test_the_first_screen(address, page):
+    "What it is, a picture of it, what to install and what to type: at once, on a desk and on a phone."
+    for width, height in ((1440, 900), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(f"{address}/index.html")
+        page.wait_for_function("[...document.querySelectorAll('article picture img')].filter(image => image.checkVisibility())[0].naturalWidth > 0")
+        for what in ("article .subtitle", "article picture.light img", "article pre >> nth=0", "article pre >> nth=1"):
+            box = page.locator(what).bounding_box()
+            assert box["y"] > 0 and box["y"] + box["height"] <= height, (what, box, width)
+
+
 def test_formulas_are_shown(address, page):
     page.goto(f"{address}/markdown.html")
     assert page.locator("article .output math msup").count() >= 1

@@ -1,4 +1,4 @@
-"""Packages of npm that the site is built from: pinned, checked, unpacked once. Nothing of them is committed.
+"""Packages of npm that the site and its pictures are made from: pinned, checked, unpacked once. Nothing of them is committed.
 
     package("@wllama/wllama")   # the folder of the unpacked package; None where npm is missing or reaches nothing
 """
@@ -15,6 +15,10 @@ from tools.outputs import root
 cache = root/".cache"/"npm"
 
 PINNED = {   # Version, and the hash that npm knows the archive by
+    "@fontsource/inter": ("5.3.0",   # the fonts of the pictures, the same on every machine
+        "sha512-RofMylZmjlJEfELXeNHFWBRcSs75rGU/6bV2S2jfnvv/3rPXPGe0LgUJTklcHZ9lM4OZmAVFhcJPnACfb91A3g=="),
+    "@fontsource/source-code-pro": ("5.3.1",
+        "sha512-qsJEkwJWXYP/9clmtt3BsIlZ+Lr4cuRgNAgu0vyZdCgESMRMhRkAmEFFHHNM81VdeURqg5D5+Rr3bALDFav78A=="),
     "@wllama/wllama": ("3.8.1",
         "sha512-Pl7BEJhPU8OHnV/yhn3DFZYhLLOdSHh+4TND79WCftHnlUAdQPAsyc/CfIOY+4mVxvf5VW3Xw3Uf7BBfotS1gw=="),
     "pyodide": ("314.0.7",

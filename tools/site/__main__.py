@@ -41,6 +41,7 @@ def build():
     pages, folder = Pages(processed, order()), processed/"site"
     pages.write(folder/"pages", lite.lines())
     shutil.copy(Path(__file__).with_name("style.css"), folder/"pages")
+    shutil.copytree(root/"nbs"/"images", folder/"pages"/"images")
     (folder/"mkdocs.yml").write_text(yaml.safe_dump(settings(pages), sort_keys=False), encoding="utf-8")
     command = [Path(sys.executable).parent/"zensical", "build", "--clean", "--strict", "--config-file", folder/"mkdocs.yml"]
     if subprocess.run(command, env={**os.environ, "NO_COLOR": "1"}).returncode:

@@ -102,6 +102,14 @@ def as_documentation(text):
     return re.sub(r"^(#+) (\S+)$", heading, text, count=1, flags=re.MULTILINE)
 
 
+def by_palette(text):
+    "Pictures that follow the palette of the site, which its reader may choose, where others follow the system's."
+    def both(found):
+        light = "".join(re.sub(r"<source[^>]*color-scheme[^>]*>", "", found[1]).split("\n")).replace("<img", '<img loading="lazy"')
+        return f'<picture class="light">{light}</picture><picture class="dark">{light.replace("-light.", "-dark.")}</picture>'
+    return re.sub(r"<picture>(.*?)</picture>", both, text, flags=re.DOTALL)
+
+
 def exporter():
     filters = dict(has=has, anchors=anchors, without_directives=without_directives, as_output=as_output, as_text=as_text, as_image=as_image,
         to_html=to_html, as_documentation=as_documentation)
@@ -179,7 +187,7 @@ class Pages:
         def change(text):
             text = re.sub(r"^(#+ .*)$", lambda m: re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", m[0]), text, flags=re.MULTILINE)
             text = re.sub(r"\[([^][]*)\[(`[^`]+`)\]\([^)]*\)([^][]*)\]\(", r"[\1\2\3](", text)   # a link within a link
-            return re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({self.link(m[1], page)})", text)
+            return by_palette(re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({self.link(m[1], page)})", text))
         parts = re.split(r"^(`{3,}[\s\S]*?^`{3,}$)", page.text, flags=re.MULTILINE)
         return "".join(part if n%2 else change(part) for n,part in enumerate(parts))
 
@@ -210,7 +218,7 @@ class Pages:
 def readme(notebook):
     "README.md: the text of the index, its code, and the outputs as the reader of a notebook sees them."
     text = "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
-    text = re.sub(r"\]\((?![a-z]+:|#|\.\./)", "](nbs/", text)   # links, seen from one folder further up
+    text = re.sub(r"(\]\(|<(?:img|source)\b[^>]*?\bsrc(?:set)?=\")(?![a-z]+:|#|\.\./)", r"\1nbs/", text)   # seen from one folder further up
     return text.replace("](../", "](")
 
 
@@ -218,7 +226,7 @@ def _parts(cell):
     code = cell["source"]
     if cell["cell_type"] == "markdown": return [code]
     if has(code, "hide"): return []
-    return [f"```python\n{code}\n```", *map(_shown, cell["outputs"])]
+    return [f"```python\n{without_directives(code)}\n```", *filter(None, map(_shown, cell["outputs"]))]
 
 
 def _shown(output):
