@@ -100,7 +100,7 @@ class Definitions:
     def shown(self, value):
         "A value as it stands there, if that tells something to who has not read the source."
         text = ast.unparse(value)
-        return "" if re.search(r"\b_", text) else f"`{shorten(text, 60, placeholder=' ...')}`"
+        return "" if re.search(r"\b_\w", text) else f"`{shorten(text, 60, placeholder=' ...')}`"
 
     def returned(self, node):
         "What a function gives that consists of this alone."
