@@ -336,7 +336,7 @@ def count(self:ServerModel,
 _STANDARD = frozenset("""temperature top_p max_tokens stop seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs
     response_format tools tool_choice user n parallel_tool_calls reasoning_effort""".split())
 _BESIDE = frozenset("top_k min_p typical_p repeat_penalty mirostat_mode mirostat_tau mirostat_eta grammar extra_body".split())
-PARAMETERS = _STANDARD | _BESIDE
+PARAMETERS = _STANDARD | _BESIDE   # Sampling parameters that go to a server
 
 @patch
 def _request(self:ServerModel, messages, params):

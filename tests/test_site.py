@@ -8,12 +8,14 @@ import sys
 import threading
 from functools import partial
 
+import nbformat
 import pytest
 import yaml
 
 from tools import lite
 from tools.site.__main__ import order, site
 from tools.site.pages import Page, Pages
+from tools.site.reference import defined, exported, without_directives
 from tools.outputs import paths, root
 from tests.test_browser import browser  # noqa: F401 (a fixture)
 
@@ -62,8 +64,19 @@ def html_pages():
     return sorted(name for name in found if not name.startswith(f"{lite.place}/"))
 
 
+def notebooks(): return [name for name in sum(order().values(), []) if name.endswith(".ipynb")]
+
+
+def references():
+    "The notebooks that become modules, each with the name of its page."
+    for notebook in notebooks():
+        read = nbformat.read(root/"nbs"/notebook, as_version=4)
+        module = next((found[1] for cell in read.cells if (found := re.match(r"#\| default_exp (?:\w+\.)?(\w+)", cell.source))), None)
+        if module: yield read, f"{module}.html"
+
+
 def test_every_notebook_is_in_the_order():
-    named = sum(order().values(), [])
+    named = notebooks()
     assert sorted(named) == sorted(path.relative_to(root/"nbs").as_posix() for path in paths()) and len(set(named)) == len(named)
 
 
@@ -81,7 +94,7 @@ def test_a_link_that_leads_nowhere(target):
 def test_every_page_opens(address, page):
     "No error, nothing from another host, a title, and nothing that is wider than the page, also on a phone."
     names = html_pages()
-    assert len(names) == len(paths())
+    assert len(names) == len(paths()) + 2 == len(sum(order().values(), []))
     for width in (1400, 400):
         page.set_viewport_size({"width": width, "height": 1000})
         for name in names:
@@ -96,7 +109,8 @@ def test_every_page_opens(address, page):
 
 
 def test_search_finds_symbols_and_prose(address, page):
-    for words, wanted in (("Chat.retry", "history.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_training.html")):
+    for words, wanted in (("Chat.retry", "history.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_training.html"),
+            ("_error_kept", "chat.html"), ("pull request", "contributing.html")):
         page.goto(f"{address}/index.html")
         for _ in range(40):    # until the page listens
             page.keyboard.press("Control+k")
@@ -163,4 +177,154 @@ def test_llms_txt(address):
     text = (site/"llms.txt").read_text(encoding="utf-8")
     told = yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))["site_url"]
     files = [line.split("](")[1].split(")")[0].removeprefix(told) for line in text.splitlines() if line.startswith("- [")]
-    assert len(files) == len(paths()) and all((site/name).exists() for name in files)
+    assert len(files) == len(paths()) + 2 and all((site/name).exists() for name in files)
+
+
+def test_the_sections_lead_from_the_first_minute_to_what_changes(address, page):
+    page.goto(f"{address}/index.html")
+    shown = page.locator(".md-nav--primary > .md-nav__list > .md-nav__item--section > :is(label, a, .md-nav__link)").all_inner_texts()
+    assert [text.strip() for text in shown if text.strip()] == ["Get started", "How to", "Explanations", "Extend", "Reference", "Contribute", "Changes"]
+
+
+def test_a_reference_begins_with_its_names(address, page):
+    "Each public name has a line, which says something and leads to where the name is; classes come first, then what they have."
+    for notebook, name in references():
+        page.goto(f"{address}/{name}")
+        rows = [(a.strip(), b.strip(), link) for a, b, link in page.evaluate("""[...document.querySelectorAll('.names tbody tr')]
+            .map(row => [row.cells[0].textContent, row.cells[1].textContent, row.querySelector('a').href])""")]
+        shown = [row[0].removesuffix("()") for row in rows]
+        assert set(exported(notebook)) <= set(shown), name
+        assert all(words for _, words, _ in rows), (name, [row for row in rows if not row[1]])
+        top = page.evaluate("document.querySelector('.names')?.compareDocumentPosition(document.querySelector('article h2, article h3'))")
+        assert top in (None, 4), name                      # the headings follow
+        for _, _, link in rows:
+            place, _, anchor = link.removeprefix(f"{address}/").partition("#")
+            assert not anchor or f'id="{anchor}"' in (site/place).read_text(encoding="utf-8"), (name, link)
+    page.goto(f"{address}/chat.html")
+    names = page.locator(".names td:first-child").all_inner_texts()
+    assert names[0] == "Chat" and {".messages", ".stream()", "chat(...)", ".undo()"} <= set(names)
+
+
+def test_parameters_that_take_all_others_are_explained(address):
+    found = 0
+    for notebook, name in references():
+        text = (site/f"{name}.md").read_text(encoding="utf-8")
+        documented = set(re.findall(r"\{ #(\S+) \.symbol \}", text))
+        for symbol in defined(notebook).values():
+            for parameter, words in symbol.others.items() if symbol.name.lower() in documented else ():
+                signature = text.partition(f"{{ #{symbol.name.lower()} .symbol }}")[2].partition("```python\n")[2].partition("\n```")[0]
+                assert re.search(rf"^    \*+{parameter}\b[^#]*# {re.escape(words)}$", signature, re.MULTILINE), (symbol.name, signature)
+                found += 1
+    assert found > 10
+
+
+def test_a_reference_is_the_notebook_from_top_to_bottom(address, page):
+    "Folding leaves nothing out, and changes no place: with all opened, the code can be read in its order."
+    def letters(text): return re.sub(r"\s+", "", text)
+    for notebook, name in references():
+        page.goto(f"{address}/{name}")
+        shown, place = letters(page.locator("article").evaluate("article => article.textContent")), 0
+        for cell in notebook.cells:
+            if cell.cell_type != "code" or not cell.source or re.search(r"^#\| *(hide|export|default_exp)\b", cell.source, re.MULTILINE): continue
+            code = letters(without_directives(cell.source))
+            place = shown.find(code, place)
+            assert place >= 0, (name, cell.source)
+        assert not page.locator("details.source[open], details.helpers[open], details.tests[open]").count(), name
+
+
+def test_what_is_folded_opens(address, page):
+    "By an address, also the same one again, by a search, for paper, and all at once; then also on the next page."
+    helper = page.locator("article details", has=page.locator("[id='chat._commit']"))
+    page.goto(f"{address}/chat.html")
+    assert page.evaluate("document.documentElement.scrollHeight") < 13_000 and helper.get_attribute("open") is None
+    page.goto(f"{address}/chat.html#chat._commit")
+    page.wait_for_timeout(300)
+    assert helper.get_attribute("open") is not None and -5 < page.locator("[id='chat._commit']").bounding_box()["y"] < 300
+    helper.evaluate("fold => fold.open = false")
+    page.locator("article").evaluate("article => { const link = document.createElement('a'); link.href = '#chat._commit'; article.append(link); link.click() }")
+    page.wait_for_timeout(300)
+    assert helper.get_attribute("open") is not None
+    page.goto(f"{address}/chat.html?h=_error_kept")
+    assert page.locator("details.helpers[open]", has_text="def _error_kept").count() == 1
+    page.goto(f"{address}/chat.html")
+    folds = page.locator("article details").count()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("article details[open]").count() == folds
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("article details[open]").count() == 0
+    page.get_by_role("button", name="Open all").click()
+    assert page.locator("article details[open]").count() == folds > 20
+    page.goto(f"{address}/history.html")
+    assert page.locator("article details[open]").count() == page.locator("article details").count()
+    page.get_by_role("button", name="Fold again").click()
+    assert page.locator("article details[open]").count() == 0
+    assert page.problems == []
+
+
+COVERED = """
+() => {   // texts that can be seen, and the buttons that lie upon one of them, or upon each other
+  const clipped = (rect, element) => {
+    let [left, top, right, bottom] = [rect.left, rect.top, rect.right, rect.bottom]
+    for (let box = element; box && box != document.body; box = box.parentElement) {
+      if (getComputedStyle(box).overflow == "visible") continue
+      const edge = box.getBoundingClientRect()
+      left = Math.max(left, edge.left); right = Math.min(right, edge.right)
+      top = Math.max(top, edge.top); bottom = Math.min(bottom, edge.bottom)
+    }
+    return { left, top, right, bottom }
+  }
+  const area = rect => Math.max(0, rect.right - rect.left) * Math.max(0, rect.bottom - rect.top)
+  const overlap = (a, b) => area({ left: Math.max(a.left, b.left), top: Math.max(a.top, b.top), right: Math.min(a.right, b.right), bottom: Math.min(a.bottom, b.bottom) })
+  const header = document.querySelector("header").getBoundingClientRect()
+  const texts = []
+  const walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const node = walker.currentNode
+    if (!node.data.trim() || !node.parentElement.checkVisibility() || node.parentElement.closest("button")) continue
+    const range = document.createRange()
+    range.selectNodeContents(node)
+    for (const rect of range.getClientRects()) {
+      const seen = clipped(rect, node.parentElement)
+      seen.top = Math.max(seen.top, header.bottom)     // what is above has been scrolled away
+      if (seen.top < innerHeight && seen.bottom > 0 && area(seen)) texts.push([node.data.trim().slice(0, 40), seen])
+    }
+  }
+  const seen = element => element.checkVisibility({ opacityProperty: true }) && area(element.getBoundingClientRect())
+  const buttons = [...document.querySelectorAll(".md-code__nav, .md-sidebar-button, .md-top, .open-all, header label.md-header__button, header button, .md-header__title > *")]
+    .filter(seen).map(element => [element.className, clipped(element.getBoundingClientRect(), element.parentElement), element.closest("article")])
+    .map(([name, box, scrolls]) => [name, { ...box, top: scrolls ? Math.max(box.top, header.bottom) : box.top }])
+  const upon = buttons.flatMap(([name, box]) => texts.filter(([, rect]) => overlap(box, rect) > 1).map(([text]) => [name, text]))
+  const together = buttons.flatMap(([name, box], n) => buttons.slice(n + 1).filter(([, other]) => overlap(box, other) > 1).map(([other]) => [name, other]))
+  return { buttons: buttons.length, texts: texts.length, covered: [...upon, ...together] }
+}
+"""
+
+
+@pytest.mark.parametrize("size", ((390, 844), (1440, 900)), ids=("phone", "desktop"))
+def test_buttons_cover_nothing(address, page, size):
+    "Neither a text nor another button, wherever one has scrolled to, in whichever direction."
+    page.set_viewport_size(dict(zip(("width", "height"), size)))
+    for name in ("index.html", "chat.html", "errors.html", "contributing.html", "howtos/servers.html", "tutorials/chat_from_scratch.html"):
+        page.goto(f"{address}/{name}")
+        page.evaluate("document.querySelectorAll('article details').forEach(fold => fold.open = true)")
+        page.wait_for_timeout(300)
+        height = page.evaluate("document.documentElement.scrollHeight")
+        for place in (0, 700, height // 2, height // 2 - 150, height - size[1]):      # once upwards, too, when more buttons come
+            page.evaluate("place => scrollTo(0, place)", place)
+            page.evaluate("document.querySelectorAll('pre > code').forEach(code => code.scrollLeft = 60)")
+            page.wait_for_timeout(400)
+            found = page.evaluate(COVERED)
+            assert found["buttons"] > 2 and found["texts"] > 3 and found["covered"] == [], (name, place, found)
+
+
+def test_contents_open_on_a_phone(address, page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{address}/chat.html")
+    page.locator(".md-sidebar--secondary .md-sidebar-button").click()
+    entry = page.locator(".md-sidebar--secondary a", has_text="When a turn fails")
+    page.wait_for_timeout(600)
+    box = page.locator(".md-sidebar--secondary .md-sidebar__inner").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] >= 40
+    entry.click()
+    page.wait_for_timeout(300)
+    assert page.url.endswith("#when-a-turn-fails") and page.locator("#when-a-turn-fails").bounding_box()["y"] < 200

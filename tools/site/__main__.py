@@ -21,18 +21,23 @@ root = Path(__file__).parent.parent.parent
 site = root/"_docs"
 
 
+def told():
+    "The settings in `mkdocs.yml`."
+    return yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))
+
+
 def order():
-    "The sections of the site and the notebooks in each, from `nbs/sidebar.yml`."
+    "The sections of the site and the pages in each: the notebooks in `nbs/sidebar.yml`, and the files in `mkdocs.yml`."
     contents = yaml.safe_load((root/"nbs"/"sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
-    return {(part["section"] if isinstance(part, dict) else ""): part["contents"] if isinstance(part, dict) else [part]
+    notebooks = {(part["section"] if isinstance(part, dict) else ""): part["contents"] if isinstance(part, dict) else [part]
         for part in contents}
+    return notebooks | {section: [f"../{name}"] for entry in told()["nav"] for section, name in entry.items()}
 
 
 def settings(pages):
     "The settings of Zensical: those of `mkdocs.yml`, and which pages there are."
-    told = yaml.safe_load((root/"mkdocs.yml").read_text(encoding="utf-8"))
-    told["nav"] = [{section: entries} if section else entries[0] for section, entries in pages.contents().items()]
-    return {**told, "docs_dir": "pages", "site_dir": "site"}
+    nav = [{section: entries} if section else entries[0] for section, entries in pages.contents().items()]
+    return {**told(), "nav": nav, "docs_dir": "pages", "site_dir": "site"}
 
 
 def build():
@@ -40,7 +45,7 @@ def build():
     processed = proc_nbs(force=True)    # by nbdev, into `_proc/`
     pages, folder = Pages(processed, order()), processed/"site"
     pages.write(folder/"pages", lite.lines())
-    shutil.copy(Path(__file__).with_name("style.css"), folder/"pages")
+    for name in ("style.css", "site.js"): shutil.copy(Path(__file__).with_name(name), folder/"pages")
     shutil.copytree(root/"nbs"/"images", folder/"pages"/"images")
     (folder/"mkdocs.yml").write_text(yaml.safe_dump(settings(pages), sort_keys=False), encoding="utf-8")
     command = [Path(sys.executable).parent/"zensical", "build", "--clean", "--strict", "--config-file", folder/"mkdocs.yml"]

@@ -1,7 +1,7 @@
 "From notebooks to Markdown: the pages of the site, and README.md."
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
@@ -12,18 +12,29 @@ from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from nbconvert.exporters import MarkdownExporter
 
+from tools.site.reference import NAMES, Folds, Names, defined, documents, exported, without_directives
+
 host = "https://llama-nbchat.github.io/llama_nbchat/"             # where nbdev's links to symbols lead
 root = Path(__file__).parents[2]
 source = "https://github.com/llama-nbchat/llama_nbchat/blob/main/"  # where the files are that are no pages
+
+nbs = root/"nbs"
+
+OPEN_ALL = '<button class="open-all" type="button" hidden>Open all</button>'   # shown where `site.js` runs
 
 TEMPLATE = """
 {%- extends 'markdown/index.md.j2' -%}
 {%- block input -%}
 {%- set code = cell.source | without_directives -%}
 {%- if cell.source | has('echo: *false') or not code -%}
-{%- elif cell.source | has('code-fold') %}
-{%- set folded = cell.source | has('code-fold: *true') %}
-<details class="source"{{ '' if folded else ' open' }} markdown="1"><summary>{{ 'Code' if folded else 'Source' }}</summary>
+{%- elif cell.metadata.fold == 'helpers' %}
+{{ code | anchors }}
+
+```python
+{{ code }}
+```
+{% elif cell.source | has('code-fold') %}
+<details class="source" markdown="1"><summary>{{ 'Code' if cell.source | has('code-fold: *true') else 'Source' }}</summary>
 {{ code | anchors }}
 
 ```python
@@ -45,16 +56,13 @@ TEMPLATE = """
 {%- block data_png %}{{ output.data['image/png'] | as_image }}{% endblock data_png -%}
 {%- block data_markdown -%}
 {%- if cell.source | has('output: *asis') %}
-{{ output.data['text/markdown'] | as_documentation }}
+{{ output.data['text/markdown'] | as_documentation(cell.metadata.others or {}) }}
 {% else %}{{ output.data['text/markdown'] | to_html | as_output }}{% endif -%}
 {%- endblock data_markdown -%}
 """
 
 
 def has(code, directive): return bool(re.search(rf"^#\| *{directive}", code, re.MULTILINE))
-
-
-def without_directives(code): return re.sub(r"^#\|.*\n?", "", code, flags=re.MULTILINE).strip("\n")
 
 
 def anchors(code):
@@ -91,14 +99,16 @@ def as_image(data): return as_output(f'<img alt="plot" src="data:image/png;base6
 def to_html(text): return MarkdownIt("commonmark").enable("table").render(text or "")   # emptied outputs have none
 
 
-def as_documentation(text):
-    "What `show_doc` says of a symbol, with the anchor that links to it expect."
+def as_documentation(text, others):
+    "What `show_doc` says of a symbol, with the anchor that links to it expect, and what it does not say of parameters."
     def heading(found):
         name = found[2].replace("\\", "")
-        attributes = f"{{ #{name.lower()} .symbol }}" if "__" not in name else ""   # which Markdown would take for bold
-        return f"{found[1]} `{name}` {attributes}"
+        if "__" in name: return f'<a id="{name.lower()}"></a>\n\n{found[1]} `{name}`'   # Markdown would take it for bold
+        return f"{found[1]} `{name}` {{ #{name.lower()} .symbol }}"
     text = re.sub(r"^---\n+", "", text).replace("__main__.", "")
-    text = re.sub(r"^def ([A-Z]\w*)\((\*args, \*\*kwargs\))?", r"class \1(", text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^def ([A-Z]\w*)\((\s*\*args, \*\*kwargs\s*\))?", r"class \1(", text, count=1, flags=re.MULTILINE)
+    signature = re.search(r"^```python\n(?:.*\n)*?```$", text, re.MULTILINE)
+    if signature: text = text.replace(signature[0], with_others(without_modules(signature[0]), others))
     return re.sub(r"^(#+) (\S+)$", heading, text, count=1, flags=re.MULTILINE)
 
 
@@ -110,6 +120,20 @@ def by_palette(text):
     return re.sub(r"<picture>(.*?)</picture>", both, text, flags=re.DOTALL)
 
 
+def without_modules(signature): return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", signature)
+
+
+def with_others(signature, others):
+    "A signature with what its author says of the parameters that take all others."
+    for name,words in others.items():
+        if f"# {words}" in signature: continue
+        signature = re.sub(rf"\s*(\*{{1,2}}{name}\b[^,)\n]*,?) *\n?(\s*)", rf"\n    \1 # {escaped(words)}\n\2", signature, count=1)
+    return signature
+
+
+def escaped(words): return words.replace("\\", r"\\")
+
+
 def exporter():
     filters = dict(has=has, anchors=anchors, without_directives=without_directives, as_output=as_output, as_text=as_text, as_image=as_image,
         to_html=to_html, as_documentation=as_documentation)
@@ -119,14 +143,13 @@ def exporter():
 def in_order(cells):
     "The cells, each source after the documentation of all that it defines, which is in the order of the source."
     cells,result = list(cells),[]
-    def shown(cell): return re.search(r"^show_doc\(([\w.]+)\)$", cell.source, re.MULTILINE) if cell.cell_type == "code" else None
-    def place(cell, code): return re.search(rf"^(?:def|class) {shown(cell)[1].split('.')[-1]}\b", code, re.MULTILINE)
+    def place(cell, code): return re.search(rf"^(?:def|class) {documents(cell).split('.')[-1]}\b", code, re.MULTILINE)
     while cells:
         cell = cells.pop(0)
         if cell.cell_type == "code" and has(cell.source, "code-fold: *show"):
             documentation = []
-            while result and shown(result[-1]) and place(result[-1], cell.source): documentation.append(result.pop())
-            while cells and shown(cells[0]) and place(cells[0], cell.source): documentation.append(cells.pop(0))
+            while result and documents(result[-1]) and place(result[-1], cell.source): documentation.append(result.pop())
+            while cells and documents(cells[0]) and place(cells[0], cell.source): documentation.append(cells.pop(0))
             result += sorted(documentation, key=lambda other: place(other, cell.source).start())
         result.append(cell)
     return result
@@ -140,32 +163,50 @@ class Page:
     title: str
     description: str
     text: str
+    exported: list = field(default_factory=list)   # The names in `__all__`
+    symbols: dict = field(default_factory=dict)    # All that it defines, by name
 
     @classmethod
-    def read(cls, path, notebook):
+    def read(cls, processed, notebook):
         "From a notebook that nbdev has processed: its first cell tells what the page is."
-        nb = nbformat.read(path, as_version=4)
+        nb = nbformat.read(processed/notebook, as_version=4)
+        original = nbformat.read(nbs/notebook, as_version=4)
+        symbols = defined(original)
         told = yaml.safe_load(nb.cells.pop(0).source.strip().strip("-"))
         for cell in nb.cells:   # notes of nbdev's to itself
             cell.pop("has_sd", None)
             cell.metadata.pop("execution", None)
+            if name := documents(cell): cell.metadata.others = symbols[name].others if name in symbols else {}
         nb.cells = in_order(nb.cells)
+        if symbols: nb.cells = Folds(nb.cells, symbols).folded()
         name = PurePosixPath(notebook).with_name(told["output-file"]).with_suffix(".md")
-        return cls(notebook, str(name), told["title"], told.get("description", ""), exporter().from_notebook_node(nb)[0])
+        return cls(notebook, str(name), told["title"], told.get("description", ""), exporter().from_notebook_node(nb)[0],
+            exported(original), symbols)
+
+    @classmethod
+    def of_file(cls, place):
+        "From a file of Markdown, such as `../CHANGELOG.md`."
+        title,_,text = (nbs/place).read_text(encoding="utf-8").partition("\n")
+        return cls(place, PurePosixPath(place).name.lower(), title.lstrip("# "), "", text.strip() + "\n")
+
+    def anchors(self): return set(re.findall(r'(?<=<a id=")[^"]+|(?<=\{ #)\S+(?= \.symbol)', self.text))
 
 
 class Pages:
     "All pages of the site, with links that lead from one to the other."
     def __init__(self, processed, order):
         self.order,self.pages = order,{}
-        for notebook in sum(order.values(), []): self.pages[notebook] = Page.read(processed/notebook, notebook)
+        for place in sum(order.values(), []): self.pages[place] = Page.of_file(place) if place.endswith(".md") else Page.read(processed, place)
         found = {p.relative_to(processed).as_posix() for p in processed.rglob("*.ipynb")}
         if missing := found - self.pages.keys(): raise SystemExit(f"nbs/sidebar.yml does not name {', '.join(missing)}")
+        names = Names(self.pages.values(), lambda page: f"{host}{PurePosixPath(page.name).with_suffix('.html')}")
+        for page in self.pages.values():
+            table = names.table(page)
+            page.text = page.text.replace(NAMES, f"{table}\n\n{OPEN_ALL}" if table else "", 1)
 
     def contents(self):
         "For each section what Zensical's `nav` wants."
-        return {section: [{self.pages[notebook].title: self.pages[notebook].name} for notebook in notebooks]
-            for section, notebooks in self.order.items()}
+        return {section: [{self.pages[place].title: self.pages[place].name} for place in places] for section, places in self.order.items()}
 
     def link(self, target, page):
         "Where a link of a page leads: to another page, a file of the repository, or elsewhere."
@@ -175,7 +216,7 @@ class Pages:
         elif not place or re.match(r"[a-z]+:", place): return target
         else:
             path = normpath(PurePosixPath("nbs", page.notebook).parent/place)
-            notebook = path.removeprefix("nbs/")
+            notebook = relpath(path, "nbs")
             if notebook not in self.pages:   # the site's builder does not look at what lies elsewhere
                 if not (root/path).exists(): raise SystemExit(f"nbs/{page.notebook} links to {target}, which is not there.")
                 return f"{source}{path}{anchor}"
@@ -187,6 +228,7 @@ class Pages:
         def change(text):
             text = re.sub(r"^(#+ .*)$", lambda m: re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", m[0]), text, flags=re.MULTILINE)
             text = re.sub(r"\[([^][]*)\[(`[^`]+`)\]\([^)]*\)([^][]*)\]\(", r"[\1\2\3](", text)   # a link within a link
+            text = re.sub(r"^\|.*$", lambda row: re.sub(r"`[^`]+`", lambda m: m[0].replace(r"\|", "|"), row[0]), text, flags=re.MULTILINE)
             return by_palette(re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({self.link(m[1], page)})", text))
         parts = re.split(r"^(`{3,}[\s\S]*?^`{3,}$)", page.text, flags=re.MULTILINE)
         return "".join(part if n%2 else change(part) for n,part in enumerate(parts))
@@ -197,20 +239,22 @@ class Pages:
             path = folder/page.name
             path.parent.mkdir(parents=True, exist_ok=True)
             head = yaml.safe_dump({"title": page.title, "description": page.description}, allow_unicode=True)
-            path.write_text(f"---\n{head}---\n\n# {page.title}\n\n*{page.description}*{{ .subtitle }}\n\n"
-                f"{lines.get(page.notebook, '')}\n\n{self.linked(page)}", encoding="utf-8")
+            subtitle = f"*{page.description}*{{ .subtitle }}\n\n" if page.description else ""
+            path.write_text(f"---\n{head}---\n\n# {page.title}\n\n{subtitle}{lines.get(page.notebook, '')}\n\n{self.linked(page)}",
+                encoding="utf-8")
 
     def write_markdown(self, folder):
         "Writes each page as Markdown beside its HTML, and `llms.txt`, which lists them."
         index = self.pages["index.ipynb"]
         lines = [f"# {index.title}", f"> {index.description}"]
-        for section, notebooks in self.order.items():
+        for section, places in self.order.items():
             if section: lines.append(f"## {section}")
             items = []
-            for page in (self.pages[notebook] for notebook in notebooks):
+            for page in (self.pages[place] for place in places):
                 name = PurePosixPath(page.name).with_suffix(".html.md")
-                (folder/name).write_text(f"# {page.title}\n\n> {page.description}\n\n{page.text}", encoding="utf-8")
-                items.append(f"- [{page.title}]({host}{name}): {page.description}")
+                subtitle = f"> {page.description}\n\n" if page.description else ""
+                (folder/name).write_text(f"# {page.title}\n\n{subtitle}{page.text}", encoding="utf-8")
+                items.append(f"- [{page.title}]({host}{name}): {page.description}".rstrip(": "))
             lines.append("\n".join(items))
         (folder/"llms.txt").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
