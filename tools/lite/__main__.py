@@ -189,7 +189,7 @@ def build():
         folder = Path(folder)
         write_sources(folder, wllama, pyodide)
         command = [sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", ".", "--contents", "content", "--output-dir", "site",
-            "--apps", "notebooks", "--no-sourcemaps", "--no-libarchive", "--source-date-epoch", "315532800"]
+            "--apps", "notebooks", "--no-sourcemaps", "--no-libarchive"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode: raise SystemExit(f"JupyterLite did not build the site:\n{done.stdout}{done.stderr}")
         finish(folder/"site", wllama)
