@@ -16,6 +16,7 @@ import pytest
 
 from tools import lite
 from tools.lab import open_browser
+from tools.lite.__main__ import main as main_of_lite
 from tools.outputs import nbs, root
 from tests.test_browser import browser  # noqa: F401 (a fixture)
 
@@ -125,6 +126,24 @@ def the_stop_button_stops(live):
     live.execute("print(chat('And the second?').has_answer)")
     live.wait(IDLE)
     assert "True" in live.last(), live.last()
+
+
+def test_without_npm_the_documentation_is_built_all_the_same(monkeypatch, tmp_path):
+    "And says so; `make lite` alone fails."
+    monkeypatch.setattr(lite, "built", tmp_path/"none")
+    monkeypatch.setattr("tools.npm.package", lambda name: None)
+    assert lite.lines() == {} and "make lite" in lite.take_along(tmp_path) and not list(tmp_path.iterdir())
+    with pytest.raises(SystemExit, match="npm is missing"): main_of_lite()
+
+
+def test_a_site_of_yesterday_is_not_taken_along(monkeypatch, tmp_path):
+    monkeypatch.setattr(lite, "built", tmp_path/"site")
+    lite.built.mkdir()
+    (lite.built/"fingerprint").write_text(lite.fingerprint())
+    assert set(lite.lines()) == {*lite.pages(), *lite.ELSEWHERE} and "lite/index.html" in lite.take_along(tmp_path/"docs")
+    assert (tmp_path/"docs"/"lite"/"fingerprint").exists()
+    monkeypatch.setattr(lite, "pages", lambda: ["index.ipynb"])
+    assert lite.lines() == {}
 
 
 def test_every_page_can_be_run_or_says_why_not():

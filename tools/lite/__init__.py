@@ -31,7 +31,7 @@ HOW = ("This runs where you read it: Python, the package and the demo model are 
 
 def pages():
     "The notebooks that can be run in a browser, by their paths in `nbs`."
-    found = ["index.ipynb", *sorted(path.relative_to(nbs).as_posix() for name in SECTIONS for path in (nbs/name).glob("*.ipynb"))]
+    found = ["index.ipynb", *(path.relative_to(nbs).as_posix() for name in SECTIONS for path in sorted((nbs/name).glob("*.ipynb")))]
     return [notebook for notebook in found if notebook not in ELSEWHERE]
 
 

@@ -108,7 +108,7 @@ def licence(path):
     "The name of a wheel's licence, in whichever of three places it stands."
     told = about(path)[1]
     named = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License ::")]
-    return told["License-Expression"] or ", ".join(named) or (told["License"] or "not told").strip().splitlines()[0]
+    return told["License-Expression"] or ", ".join(named) or (told["License"] or "named within").strip().splitlines()[0]
 
 
 def entry(path):
@@ -189,7 +189,7 @@ def build():
         folder = Path(folder)
         write_sources(folder, wllama, pyodide)
         command = [sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", ".", "--contents", "content", "--output-dir", "site",
-            "--apps", "notebooks", "--no-sourcemaps", "--no-libarchive", "--source-date-epoch", "315532800"]
+            "--apps", "notebooks", "--no-sourcemaps", "--no-libarchive"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode: raise SystemExit(f"JupyterLite did not build the site:\n{done.stdout}{done.stderr}")
         finish(folder/"site", wllama)
@@ -199,10 +199,10 @@ def build():
 
 def front():
     "The first page: what there is, and what is to be known before."
-    def item(notebook):
-        title = nbformat.read(nbs/notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
-        return f"<li><a href='notebooks/index.html?path={notebook}'>{escape(title)}</a></li>"
-    here,elsewhere = "".join(map(item, lite.pages())),"".join(f"<li>{escape(name)}: {escape(why)}.</li>" for name, why in lite.ELSEWHERE.items())
+    def title(notebook): return escape(nbformat.read(nbs/notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# "))
+    here = "".join(f"<li><a href='notebooks/index.html?path={notebook}'>{title(notebook)}</a></li>" for notebook in lite.pages())
+    elsewhere = "".join(f"<li><a href='../{notebook.removesuffix('.ipynb')}.html'>{title(notebook)}</a>: {escape(why)}.</li>"
+        for notebook,why in lite.ELSEWHERE.items())
     return page("llama_nbchat in your browser", f"<p>{lite.HOW}</p><ul>{here}</ul><h2>Not here</h2><ul>{elsewhere}</ul>"
         f"<p><a href='../index.html'>The documentation</a> · <a href='licences.html'>Licences</a></p>{SETTINGS_HERE}")
 
