@@ -110,7 +110,7 @@ def test_every_page_opens(address, page):
 
 def test_search_finds_symbols_and_prose(address, page):
     for words, wanted in (("Chat.retry", "history.html#chat.retry"), ("ContextOverflowError", "errors.html"), ("orthogonal", "explanations/demo_training.html"),
-            ("_error_kept", "chat.html"), ("pull request", "contributing.html")):
+            ("What went wrong stays known", "chat.html"), ("pull request", "contributing.html")):
         page.goto(f"{address}/index.html")
         for _ in range(40):    # until the page listens
             page.keyboard.press("Control+k")
