@@ -18,7 +18,9 @@ built = cache/"site"
 place = "lite"   # where it stands in the site of the documentation
 
 SECTIONS = "tutorials", "howtos", "extend"
-ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and why
+ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and why; None: nobody would ask
+    "index.ipynb": None,               # its model has 98 MB; the chat on it is with the demo model
+    "tutorials/install.ipynb": None,   # it has nothing to run
     "tutorials/chat_from_scratch.ipynb": "it builds on llama_cpp itself, which is compiled for the machine it runs on",
     "howtos/servers.ipynb": "it starts a server, which a browser can't",
     "howtos/grow.ipynb": "it has nothing to run: its examples are servers on other machines",
@@ -57,7 +59,7 @@ def lines():
     def address(notebook): return f"{'../' * notebook.count('/')}{place}/notebooks/index.html?path={notebook}"
     if not is_built(): return {}
     return {**{notebook: f'<p class="live"><a href="{address(notebook)}">Run this page in your browser</a></p>' for notebook in pages()},
-        **{notebook: f'<p class="live">This page can’t be run in a browser: {why}.</p>' for notebook, why in ELSEWHERE.items()}}
+        **{notebook: f'<p class="live">This page can’t be run in a browser: {why}.</p>' for notebook, why in ELSEWHERE.items() if why}}
 
 
 def take_along(site):

@@ -47,7 +47,7 @@ class Symbol:
     @property
     def is_public(self):
         if not self.own.startswith("_"): return True
-        return self.kind == "function" and self.own.endswith("__") and self.own != "__init__" and bool(self.words)
+        return self.kind == "function" and self.own.endswith("__") and self.own not in ("__init__", "__repr__") and bool(self.words)
 
     @property
     def sentence(self):

@@ -59,22 +59,19 @@ def box(sizes):
 
 
 class _Blocks(HTMLParser):
-    "The blocks of an article: the tag, the place behind it, and whether there is a picture within."
-    PICTURES = ("img", "picture", "video")
+    "The blocks of an article: the tag, and the place behind it."
     VOID = ("area", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)
-        self.blocks,self._open = [],[]
-        self._picture,self._subtitle = False,False
+        self.blocks,self._open,self._subtitle = [],[],False
         self._lines = [0]    # Where each begins
         for line in html.split("\n"): self._lines.append(self._lines[-1] + len(line) + 1)
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
         if not self._open and tag != "article": return
-        if len(self._open) == 1: self._picture,self._subtitle = False,False
-        self._picture |= tag in self.PICTURES
+        if len(self._open) == 1: self._subtitle = False
         self._subtitle |= ("class", "subtitle") in attributes
         if tag not in self.VOID: self._open.append(tag)
         elif len(self._open) == 1: self._close(tag, len(self.get_starttag_text()))
@@ -86,18 +83,16 @@ class _Blocks(HTMLParser):
 
     def _close(self, tag, length):
         line, column = self.getpos()
-        self.blocks.append(("subtitle" if self._subtitle else tag, self._lines[line - 1] + column + length, self._picture))
+        self.blocks.append(("subtitle" if self._subtitle else tag, self._lines[line - 1] + column + length))
 
 
 def place(html):
-    "Where the box belongs: behind the picture that opens the page, or else behind its first paragraph."
+    "Where the box belongs: before the first section, behind all that opens the page, which shows what to type."
     blocks = _Blocks(html).blocks
-    tags = [tag for tag, _, _ in blocks]
-    opening = blocks[:tags.index("h2") if "h2" in tags else None]
-    pictures = [end for _, end, picture in opening if picture]
-    paragraphs = [end for tag, end, _ in opening if tag == "p"]
-    if not pictures + paragraphs: raise ValueError("The front page has neither a picture nor a paragraph before its first section.")
-    return (pictures + paragraphs)[0]
+    tags = [tag for tag, _ in blocks]
+    opening = [end for tag, end in blocks[:tags.index("h2") if "h2" in tags else None] if tag not in ("h1", "subtitle")]
+    if not opening: raise ValueError("The front page has nothing before its first section.")
+    return opening[-1]
 
 
 def add(site):
