@@ -204,7 +204,7 @@ _ENVELOPE = 1000   # Bytes that each message costs, besides what it holds
 _SHARE = 0.7       # Of all that may be sent, what the updates may take in which nothing moves up
 _AT_FIRST,_OF_THE_TIME = 0.05,0.04   # Seconds that the updates may take, and their share of the time that has passed
 
-_RULE = " border-left: 3px solid rgba(128, 128, 128, 0.3); padding-left: 0.8em;"
+_RULE = " border-left: 3px solid rgba(128, 128, 128, 0.45); padding-left: 0.8em;"
 _FRAME = " display: block;" + _RULE
 
 @lru_cache(maxsize=16)
@@ -329,7 +329,7 @@ def close(self:NotebookScreen,
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
 # %% ../nbs/30_display.ipynb #efcf3abf
-def _quiet(html): return f"<div style='opacity: 0.55; font-size: 0.75em; line-height: 1.6'>{html}</div>"
+def _quiet(html): return f"<div style='opacity: 0.65; font-size: 0.75em; line-height: 1.6'>{html}</div>"
 
 # %% ../nbs/30_display.ipynb #54ee19c9
 def _named(speaker): return _quiet(f"<strong>{safe_text(speaker)}</strong>") if speaker else ""
@@ -343,7 +343,7 @@ def _thinking(reasoning): return _small("Thinking … " + " ".join(reasoning[-20
 # %% ../nbs/30_display.ipynb #9809b07b
 def _folded(reasoning):
     if not reasoning.strip(): return ""
-    return ("<details style='opacity: 0.8'><summary>Reasoning</summary>\n\n" + safe_markdown(reasoning.strip())
+    return ("<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>Reasoning</summary>\n\n" + safe_markdown(reasoning.strip())
         + "\n\n</details>")
 
 # %% ../nbs/30_display.ipynb #5770886e
@@ -379,7 +379,7 @@ class TextScreen:
         total:int=0   # Tokens that it has to read
     ):
         "In a terminal, says what is waited for."
-        if not self._terminal() or self.shown or self.thought: return
+        if not self._obeys() or self.shown or self.thought: return
         far = f"{done:,} of {total:,} tokens read" if total > 256 else "Reading …"
         self.waits = True
         self._write(f"\r{_FAINT}{far} · Ctrl+C stops{_USUAL}{_TO_THE_END}")
@@ -389,12 +389,13 @@ class TextScreen:
         reasoning:str=""   # Shown in a terminal, as long as there is no text
     ):
         "Writes what the text has grown by; what the file can't encode, as a question mark."
-        terminal = self._terminal()
+        obeys = self._obeys()
         new = text[self.shown:]
-        if terminal and (new or reasoning): self._begin(reasoning, bool(new))
+        if obeys and (new or reasoning): self._begin(reasoning, bool(new))
         before = text[text.rfind("\n", 0, self.shown) + 1:self.shown]
         self.shown = len(text)
-        if terminal: new = self._in_colours(before, new)
+        if obeys: new = self._in_colours(before, new)
+        elif self._terminal(): new = printable(new)
         if new: self._write(new)
 
     def close(self,
@@ -403,11 +404,22 @@ class TextScreen:
         note:str=""         # Shown in a terminal
     ):
         "Writes the rest, and ends the line."
-        if self._terminal(): self._begin(reasoning, True)
+        obeys = self._obeys()
+        if obeys: self._begin(reasoning, True)
         if text: self.show(f"{text}\n")
-        if note and self._terminal(): self._write(f"{_FAINT}({printable(note)}){_USUAL}\n")
+        if not note or not self._terminal(): return
+        faint,usual = (_FAINT, _USUAL) if obeys else ("", "")
+        self._write("\n" * bool(text) + f"{faint}({printable(note)}){usual}\n")
 
     def _terminal(self): return getattr(self.file or sys.stdout, "isatty", bool)()
+
+# %% ../nbs/30_display.ipynb #f802f9ee
+@patch
+def _obeys(self:TextScreen):
+    "Whether this is a terminal that obeys control characters."
+    if not self._terminal() or os.environ.get("TERM", "" if os.name == "posix" else "usual") in ("", "dumb"): return False
+    try: return (self.file or sys.stdout).fileno() >= 0
+    except (AttributeError, OSError, ValueError): return False
 
 # %% ../nbs/30_display.ipynb #e271349b
 @patch
@@ -533,8 +545,8 @@ _STYLE = {
     "user": "width: fit-content; max-width: 80%; margin-left: auto; background: rgba(128, 128, 128, 0.12); "
         "border-radius: 0.8em; padding: 0.3em 0.9em 0.5em;",
     "assistant": _RULE,
-    "system": "opacity: 0.7; font-size: 0.85em;",
-    "tool": "opacity: 0.8; font-size: 0.85em; border-left: 3px dotted rgba(128, 128, 128, 0.3); padding-left: 0.8em;"}
+    "system": "opacity: 0.85; font-size: 0.85em;",
+    "tool": "opacity: 0.8; font-size: 0.85em; border-left: 3px dotted rgba(128, 128, 128, 0.45); padding-left: 0.8em;"}
 
 def _bubble(message, images, speaker):
     "A message; `speaker` is what the assistant is called."

@@ -51,7 +51,8 @@ def clear(self:Chat):
 def _say_what_was_taken_back(self:Chat, turns):
     "In one line."
     first = shorten(turns[0].asked.text, 50, placeholder=" …") if turns else ""
-    line = f"taken back: {counted(len(turns), 'turn')}, from “{first}” on · chat.tree() still has all"
+    what = f"“{first}” and its answer" if len(turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
+    line = f"took back {what} · chat.tree() still has {'it' if len(turns) == 1 else 'them'}"
     open_screen(self.font_size).close("", note=line if turns else "there was nothing to take back")
 
 # %% ../nbs/41_history.ipynb #7b19e8b1

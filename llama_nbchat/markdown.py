@@ -156,7 +156,9 @@ def _tick(state):
     "A rule of the parser: a box at the beginning of an item of a list is shown as one."
     for item,_,text in zip(state.tokens, state.tokens[1:], state.tokens[2:]):
         first = text.children[0] if item.type == "list_item_open" and text.children else None
-        if first and (box := _TICKS.get(first.content[:4])): first.content = box + first.content[4:]
+        if first and (box := _TICKS.get(first.content[:4])):
+            first.content = box + first.content[4:]
+            item.meta["ticked"] = item.markup in "-*+"
 
 # %% ../nbs/04_markdown.ipynb #487e8b77
 _PAIRS = {"paragraph", "blockquote", "bullet_list", "ordered_list", "list_item", "table", "thead", "tbody",
@@ -187,6 +189,7 @@ def _element(token):
     end = "\n" * (token.block and not (side == "open" and token.type in _INLINE_WITHIN))
     if side == "close": return f"</{token.tag}>{end}"
     attributes = " style=font-size:1em" * (kind == "table")
+    if token.meta.get("ticked"): attributes = " style=list-style:none"
     if start := token.attrs.get("start"): attributes = f" start={int(start)}"
     if aligned := re.fullmatch("text-align:(left|right|center)", token.attrs.get("style", "")):
         attributes = f" style=text-align:{aligned[1]}"

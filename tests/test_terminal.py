@@ -87,7 +87,7 @@ def test_a_terminal_is_told_what_is_waited_for(tmp_path):
     seen = seen.decode()
     assert "Ctrl+C stops" in seen and "\x1b[2mThey" in seen and "\x1b[01m# Hello" in seen and "tokens)" in seen, seen
     lines = [re.sub("\x1b\\[[0-9;]*[mK]", "", line.rstrip("\r").split("\r")[-1]) for line in seen.split("\n")]
-    assert lines[:5] == ["They say hello.", "", "# Hello", "", "there"], lines
+    assert lines[:6] == ["They say hello.", "", "# Hello", "", "there", ""], lines
 
 
 def test_jupyter_execute(tmp_path):
