@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from numbers import Real
-from textwrap import shorten
 from typing import Any
 
 from fastcore.basics import patch
@@ -24,7 +23,7 @@ from .context import Context, fit
 from .conversation import ChatMessages
 from .display import GrowingText, conversation, open_screen
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    check_parameters, counted, made_printable, printable)
+    check_parameters, clipped, counted, made_printable, printable)
 from .exclusive import Claim
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
@@ -155,7 +154,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
 # %% ../nbs/40_chat.ipynb #b0c3401b
 def _called(model):
     "The name of a model for its readers."
-    return shorten(printable(str(trait(model, "name"))).removesuffix(".gguf"), 60)
+    return clipped(printable(str(trait(model, "name"))).removesuffix(".gguf"), 80)
 
 # %% ../nbs/40_chat.ipynb #e2793b64
 @patch

@@ -272,10 +272,10 @@ def _lay_out(self:NotebookScreen, layout, text):
     "Sends the outputs that are not what they were."
     before = self.sources
     self.sources = layout.sources(text)
+    self.sources[-1] = _without_open_formula(self.sources[-1])   # sent again when it is no longer the last
     self.layout = layout
     for n,source in enumerate(self.sources):
         if before[n:n+1] == [source]: continue
-        if n == len(self.sources) - 1: source = _without_open_formula(source)
         if n == 0: self._put_framed(_named(self.speaker), safe_markdown(source, self.images))
         else: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
 
@@ -293,7 +293,8 @@ def _bytes(text): return len(text.encode("utf-8", "replace"))
 # %% ../nbs/30_display.ipynb #bfcd195e
 _FORMULA = re.compile(r"\\[(\[]|\$\$|(?<![\w$\\])\$(?=[^\s\d$])")   # how one begins
 _CODE_OR_FORMULA = re.compile(rf"(?P<ticks>`+)[^`]*(?P=ticks)|{_MATH.pattern}", re.DOTALL)
-_LONG_FORMULA = 500   # Characters
+_LONG_FORMULA = {"$": 80, "\\(": 120, "\\[": 500, "$$": 500}   # Characters
+_HARDLY_BEGUN = 12   # Characters; a formula between single dollars has a sign of TeX by then
 
 def _without_open_formula(text):
     "The growing text without a formula at its end that has no end yet."
@@ -303,10 +304,12 @@ def _without_open_formula(text):
     opening = _FORMULA.search(block)
     if not opening: return text
     formula = block[opening.end():]
-    short = len(formula) <= (12 if opening[0] == "$" and not set(formula) & set("\\^_{=") else _LONG_FORMULA)
-    return text[:begin + opening.start()].rstrip() + " …" if short else text
+    begins = formula[:_HARDLY_BEGUN]
+    if opening[0] in ("$", "\\(") and "\n" in formula or len(formula) > _LONG_FORMULA[opening[0]]: return text
+    if opening[0] == "$" and begins != formula and not set(begins) & set("\\^"): return text
+    return text[:begin + opening.start()].rstrip() + " …"
 
-_FENCES = re.compile(r"^\s*(?:[-*>]\s+|\d+[.)]\s+)*(?:```|~~~)", re.MULTILINE)
+_FENCES = re.compile(r"^[ \t]*(?:(?:[-*>]|\d+[.)])[ \t]+)*(?:```|~~~)", re.MULTILINE)
 
 # %% ../nbs/30_display.ipynb #04de1c66
 @patch
@@ -329,10 +332,10 @@ def close(self:NotebookScreen,
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
 # %% ../nbs/30_display.ipynb #efcf3abf
-def _quiet(html): return f"<div style='opacity: 0.65; font-size: 0.75em; line-height: 1.6'>{html}</div>"
+def _quiet(html, style=""): return f"<div style='opacity: 0.65; font-size: 0.75em; line-height: 1.6;{style}'>{html}</div>"
 
 # %% ../nbs/30_display.ipynb #54ee19c9
-def _named(speaker): return _quiet(f"<strong>{safe_text(speaker)}</strong>") if speaker else ""
+def _named(speaker): return _quiet(safe_text(speaker), " font-weight: bold") if speaker else ""
 
 # %% ../nbs/30_display.ipynb #94d1086d
 def _small(text): return _quiet(safe_text(text)) if text else ""
@@ -359,7 +362,7 @@ def wait(self:NotebookScreen,
     self._put_framed(_named(self.speaker), _quiet(f"{bar if total > 256 else 'Reading …'} · ■ stops"))
 
 # %% ../nbs/30_display.ipynb #9bed43c3
-_FAINT,_USUAL,_TO_THE_END = "\x1b[2m","\x1b[0m","\x1b[K"   # what a terminal obeys
+_FAINT,_USUAL,_BACK = "\x1b[2m","\x1b[0m","\x1b[{}D\x1b[K"   # what a terminal obeys: so many places back, and the rest cleared
 
 class TextScreen:
     "Standard output, or another text file."
@@ -371,7 +374,8 @@ class TextScreen:
         self.file = file
         self.shown = 0       # characters of the text
         self.thought = 0     # and of the reasoning
-        self.waits = False   # Does a line stand there that says so?
+        self.waits = 0       # characters of a line that says so
+        self.end = ""        # the end of the text that was shown
         self.code = None     # In a block of code: the fence that ends it, and the language
 
     def wait(self,
@@ -381,8 +385,10 @@ class TextScreen:
         "In a terminal, says what is waited for."
         if not self._obeys() or self.shown or self.thought: return
         far = f"{done:,} of {total:,} tokens read" if total > 256 else "Reading …"
-        self.waits = True
-        self._write(f"\r{_FAINT}{far} · Ctrl+C stops{_USUAL}{_TO_THE_END}")
+        self._end_waiting()
+        line = f"{far} · Ctrl+C stops"
+        self.waits = len(line)
+        self._write(f"{_FAINT}{line}{_USUAL}")
 
     def show(self,
         text:str,          # As far as it has grown
@@ -390,10 +396,12 @@ class TextScreen:
     ):
         "Writes what the text has grown by; what the file can't encode, as a question mark."
         obeys = self._obeys()
+        if not text[:self.shown].endswith(self.end) or len(text) < self.shown: self._begin_anew()
         new = text[self.shown:]
         if obeys and (new or reasoning): self._begin(reasoning, bool(new))
         before = text[text.rfind("\n", 0, self.shown) + 1:self.shown]
         self.shown = len(text)
+        self.end = text[-20:]
         if obeys: new = self._in_colours(before, new)
         elif self._terminal(): new = printable(new)
         if new: self._write(new)
@@ -429,12 +437,24 @@ def _write(self:TextScreen, text):
     except UnicodeEncodeError: file.write(text.encode(file.encoding, "replace").decode(file.encoding))
     file.flush()
 
+# %% ../nbs/30_display.ipynb #4ef77ee6
+@patch
+def _end_waiting(self:TextScreen):
+    if self.waits: self._write(_BACK.format(self.waits))
+    self.waits = 0
+
+# %% ../nbs/30_display.ipynb #6d964f73
+@patch
+def _begin_anew(self:TextScreen):
+    if self.shown: self._write("\n\n")
+    self.shown = 0
+    self.end = ""
+
 # %% ../nbs/30_display.ipynb #9af03672
 @patch
 def _begin(self:TextScreen, reasoning, ends):
     "Makes room for the text, or for the reasoning before it; `ends` if no more of that will come."
-    if self.waits: self._write("\r" + _TO_THE_END)
-    self.waits = False
+    self._end_waiting()
     if self.shown: return
     new = printable(reasoning[self.thought:])
     self.thought = max(self.thought, len(reasoning))

@@ -119,6 +119,7 @@ class TextScreen:
     shown: Any
     thought: Any
     waits: Any
+    end: Any
     code: Any
 
     def __init__(self, file: Any | None=...):

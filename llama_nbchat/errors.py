@@ -7,8 +7,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 # %% auto #0
 __all__ = ['printable', 'ChatError', 'made_printable', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError',
            'MessageTypeError', 'MessageError', 'ParameterError', 'ContextOverflowError', 'GenerationError',
-           'StateError', 'NotInstalledError', 'counted', 'in_bytes', 'shown', 'name_here', 'check_parameters',
-           'UseError', 'Advises']
+           'StateError', 'NotInstalledError', 'clipped', 'counted', 'in_bytes', 'shown', 'name_here',
+           'check_parameters', 'UseError', 'Advises']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
 import re
@@ -19,7 +19,7 @@ from textwrap import shorten
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
            "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError", "check_parameters",
-           "name_here", "counted", "in_bytes", "shown", "Advises", "printable", "made_printable"]
+           "name_here", "clipped", "counted", "in_bytes", "shown", "Advises", "printable", "made_printable"]
 
 # %% ../nbs/00_errors.ipynb #bbb0ed14
 _NOT_PRINTED = {code: "\ufffd" for code in (*range(9), *range(11, 32), *range(0x7f, 0xa0), *range(0xd800, 0xe000))}
@@ -94,6 +94,15 @@ class StateError(ChatError, ValueError):
 # %% ../nbs/00_errors.ipynb #995bbc9a
 class NotInstalledError(ChatError, ImportError):
     "A package that this needs, called `name`, is not installed, or not for this machine."
+
+# %% ../nbs/00_errors.ipynb #9a415366
+def clipped(
+    text:str,      # Any text
+    width:int=50   # Characters
+) -> str:
+    "The beginning of a text, in one line."
+    line = " ".join(text[:4 * width].split())
+    return line if len(line) <= width else line[:width - 1].rstrip() + "…"
 
 # %% ../nbs/00_errors.ipynb #75d2c9c0
 def counted(

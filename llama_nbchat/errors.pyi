@@ -3,7 +3,7 @@ from typing import Any
 from collections.abc import Collection
 from collections.abc import Iterable
 
-__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
+__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'clipped', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey: control characters other than the end of a line and a tab."""
@@ -57,6 +57,10 @@ class StateError(ChatError, ValueError):
 
 class NotInstalledError(ChatError, ImportError):
     """A package that this needs, called `name`, is not installed, or not for this machine."""
+    ...
+
+def clipped(text: str, width: int=...) -> str:
+    """The beginning of a text, in one line."""
     ...
 
 def counted(number: int, noun: str) -> str:

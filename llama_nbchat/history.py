@@ -9,14 +9,13 @@ __all__ = []
 
 # %% ../nbs/41_history.ipynb #492b15a1
 from copy import copy
-from textwrap import shorten
 
 from fastcore.basics import patch
 
 from .chat import Chat
 from .conversation import Tree
 from .display import open_screen
-from .errors import ChatError, counted
+from .errors import ChatError, clipped, counted
 from .model import can, trait
 from .reply import Reply
 
@@ -42,7 +41,7 @@ def undo(self:Chat,
 def clear(self:Chat):
     "Takes back everything but the system message."
     self._end_unread_stream()
-    turns = self._asked_turns()
+    turns = self.messages.turns
     self._go(None)
     self._say_what_was_taken_back(turns)
 
@@ -50,7 +49,7 @@ def clear(self:Chat):
 @patch
 def _say_what_was_taken_back(self:Chat, turns):
     "In one line."
-    first = shorten(turns[0].asked.text, 50, placeholder=" …") if turns else ""
+    first = clipped((turns[0].asked or turns[0]).text) if turns else ""
     what = f"“{first}” and its answer" if len(turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
     line = f"took back {what} · chat.tree() still has {'it' if len(turns) == 1 else 'them'}"
     open_screen(self.font_size).close("", note=line if turns else "there was nothing to take back")

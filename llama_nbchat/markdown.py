@@ -156,7 +156,7 @@ def _tick(state):
     "A rule of the parser: a box at the beginning of an item of a list is shown as one."
     for item,_,text in zip(state.tokens, state.tokens[1:], state.tokens[2:]):
         first = text.children[0] if item.type == "list_item_open" and text.children else None
-        if first and (box := _TICKS.get(first.content[:4])):
+        if first and first.type == "text" and (box := _TICKS.get(first.content[:4])):
             first.content = box + first.content[4:]
             item.meta["ticked"] = item.markup in "-*+"
 

@@ -8,11 +8,10 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/notes.html.md"""
 __all__ = ['is_full', 'token_limit', 'note']
 
 # %% ../nbs/35_notes.ipynb #16725457
-from textwrap import shorten
 from typing import Any
 
 from .context import Context
-from .errors import counted
+from .errors import clipped, counted
 from .model import can, window
 from .reply import Reply
 
@@ -86,7 +85,7 @@ def note(
 ) -> str:
     "What is said below an answer; nothing if it is complete and no figures are wanted."
     notes = [*_ending(chat, reply, params, stopped)]
-    if old := _edited(reply): notes.append(f"instead of “{shorten(old.asked.text, 50, placeholder=' …')}”")
+    if old := _edited(reply): notes.append(f"instead of “{clipped(old.asked.text)}”")
     if n := reply.left_out:
         begin = " ".join(next(turn.asked.text for turn in chat.messages.turns if turn.asked).split())[:40]
         turns = "the first turn" if n == 1 else f"the first {n} turns"

@@ -46,16 +46,29 @@ def _callers():
         frame = frame.f_back
     return places
 
+# %% ../nbs/36_once.ipynb #fec5275c
+def _names(code, step):
+    value = code.co_consts[step.arg] if step.opname == "KW_NAMES" else step.argval
+    return value if isinstance(value, tuple) else ()
+
 # %% ../nbs/36_once.ipynb #2b954e57
-_LOOKS_UP,_ENDS = ("LOAD_NAME", "LOAD_GLOBAL"),("POP_TOP", "PRINT_EXPR", "CALL_INTRINSIC_1", "RETURN_VALUE")
+_LOOKS_UP = "LOAD_NAME", "LOAD_GLOBAL"
+_DROPS = "POP_TOP", "PRINT_EXPR", "CALL_INTRINSIC_1", "RETURN_VALUE"   # what becomes of the value of a statement
+_COPIES = "COPY", "DUP_TOP"                                            # what comes before `:=` keeps a value
 
 def _is_printing(frame, then):
     "Whether a frame is at a call of `print`, and was on its way to it when it was at another place in its code."
     begun = False
-    for step in dis.get_instructions(frame.f_code):
-        if step.offset > frame.f_lasti: return begun and step.opname in _ENDS
+    steps = [*dis.get_instructions(frame.f_code)]
+    for before,step in zip([None, *steps], steps):
+        if step.offset >= frame.f_lasti: break
+        kept = step.opname.startswith("STORE") and before.opname in _COPIES
         if step.offset < then and step.opname in _LOOKS_UP and step.argval == "print": begun = True
-        elif step.opname in _ENDS: begun = False
+        elif "file" in _names(frame.f_code, step): begun = False   # it goes elsewhere
+        elif step.opname in _DROPS or step.opname.startswith(("STORE", "POP_JUMP")) and not kept: begun = False
+    names = [step.opname for step in steps if step.offset >= frame.f_lasti]
+    if names[0] == "PRECALL": del names[0]   # Python 3.11 calls what it calls often from there
+    return begun and names[0].startswith("CALL") and names[1] in _DROPS
 
 # %% ../nbs/36_once.ipynb #6f7f1547
 _last = []   # The reply that was shown last, weakly, and where its readers were then

@@ -277,6 +277,6 @@ def _shown(output):
     data = output.get("data", {})
     if "text/markdown" in data:
         text = re.sub(r"^<span [^>]*>\n*|\n*</span>$", "", "".join(data["text/markdown"]))
-        text = re.sub(r"^<div [^>]*><strong>.*</strong></div>\n+", "", text)   # who speaks: the page says it
+        text = re.sub(r"^<div [^>]*font-weight[^>]*>.*</div>\n+", "", text)   # who speaks: the page says it
         return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
     return f"```\n{''.join(data.get('text/plain') or output.get('text', '')).rstrip()}\n```"
