@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -387,7 +387,7 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
         reply = going_on or _reply_to(prompt, instead_of)
         deltas = self._begin(reply, params)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
-        growing.screen.speaker = _called(self.model)
+        with suppress(AttributeError): growing.screen.speaker = _called(self.model)   # of those that show who speaks
         try: self._read(deltas, reply, growing, button)
         except KeyboardInterrupt: button.pressed = True
         finally:
