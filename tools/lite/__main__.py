@@ -202,7 +202,7 @@ def front():
     def title(notebook): return escape(nbformat.read(nbs/notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# "))
     here = "".join(f"<li><a href='notebooks/index.html?path={notebook}'>{title(notebook)}</a></li>" for notebook in lite.pages())
     elsewhere = "".join(f"<li><a href='../{notebook.removesuffix('.ipynb')}.html'>{title(notebook)}</a>: {escape(why)}.</li>"
-        for notebook,why in lite.ELSEWHERE.items())
+        for notebook,why in lite.ELSEWHERE.items() if why)
     return page("llama_nbchat in your browser", f"<p>{lite.HOW}</p><ul>{here}</ul><h2>Not here</h2><ul>{elsewhere}</ul>"
         f"<p><a href='../index.html'>The documentation</a> · <a href='licences.html'>Licences</a></p>{SETTINGS_HERE}")
 
