@@ -74,16 +74,17 @@ def _waiting():
     "The function that waits for a promise. Raises `NotInstalledError` in a browser that can't."
     ffi = import_module("pyodide.ffi")
     if ffi.can_run_sync(): return ffi.run_sync
-    raise NotInstalledError("This browser can't hold Python while a model answers: it lacks JavaScript Promise Integration. Open this "
-        "page in Chrome or Edge, version 137 or newer.", name="pyodide.ffi.run_sync")
+    raise NotInstalledError("This browser can't hold Python while a model answers: it lacks JavaScript Promise "
+        "Integration. Open this page in Chrome or Edge, version 137 or newer.", name="pyodide.ffi.run_sync")
 
 # %% ../nbs/15_browser.ipynb #df3e1565
 def _files():
     "The bytes of wllama's script and of its WebAssembly. Raises `NotInstalledError`."
     try: found = import_module("llama_nbchat_wllama")
     except ImportError as error:
-        raise NotInstalledError("This page has no llama.cpp for browsers: the package llama_nbchat_wllama is missing. The pages of this "
-            "package's own site have it, and those that `make lite` builds.", name="llama_nbchat_wllama") from error
+        raise NotInstalledError("This page has no llama.cpp for browsers: the package llama_nbchat_wllama is missing. "
+            "The pages of this package's own site have it, and those that `make lite` builds.",
+            name="llama_nbchat_wllama") from error
     return found.SCRIPT.read_bytes(),found.WASM.read_bytes()
 
 # %% ../nbs/15_browser.ipynb #8cb07320
@@ -125,7 +126,8 @@ def _request(self:_Wllama, messages, params):
     variables = {name: given.pop(name) for name in self.writing.variables & given.keys()}
     request = {**_USUAL, "seed": self._seeds.getrandbits(31), **given}
     if not messages or messages[-1]["role"] != "assistant":
-        return {"messages": messages, "chat_template_kwargs": variables, "stream_options": {"include_usage": True}, **request}
+        return {"messages": messages, "chat_template_kwargs": variables, "stream_options": {"include_usage": True},
+            **request}
     text = self.writing.render(messages=messages[:-1], **variables)
     if self._js.addsBegin: text = text.removeprefix(self.writing.begin)   # llama.cpp puts it there
     return {"prompt": text + messages[-1]["content"], **request}
@@ -153,8 +155,8 @@ def _as_chat(chunk):
 class BrowserModel(CompletionModel):
     "A model in the browser, for Python that runs in the browser, too."
     settings = frozenset(("n_ctx", "n_batch", "seed"))
-    parameters = frozenset("""temperature top_p top_k min_p typical_p max_tokens stop seed presence_penalty frequency_penalty
-        repeat_penalty mirostat_mode mirostat_tau mirostat_eta logit_bias grammar""".split())
+    parameters = frozenset("""temperature top_p top_k min_p typical_p max_tokens stop seed presence_penalty
+        frequency_penalty repeat_penalty mirostat_mode mirostat_tau mirostat_eta logit_bias grammar""".split())
 
     def __init__(self,
         path:str|Path,      # A GGUF file, in the file system that Python has in the browser

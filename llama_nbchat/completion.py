@@ -139,7 +139,8 @@ def usage_of(usage, pieces):
     return Usage(usage.get("prompt_tokens"), cached, usage.get("completion_tokens", pieces))
 
 # %% ../nbs/12_completion.ipynb #3ac5d43c
-_OVERFLOW = re.compile(r"(?:Requested tokens|request) \((\d+)(?: tokens)?\) exceeds? (?:the available )?context (?:window of|size) \(?(\d+)")
+_OVERFLOW = re.compile(r"(?:Requested tokens|request) \((\d+)(?: tokens)?\) exceeds? (?:the available )?"
+    r"context (?:window of|size) \(?(\d+)")
 
 @patch
 def _explained(self:CompletionModel, error, pieces):

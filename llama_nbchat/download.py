@@ -43,7 +43,8 @@ def chosen(
     "The files that make up the model that is meant."
     models = {}
     for name in sorted(names):
-        if name.lower().endswith(".gguf") and not goes_along(name): models.setdefault(_PART.sub("", name[:-5]), []).append(name)
+        if name.lower().endswith(".gguf") and not goes_along(name): models.setdefault(_PART.sub("", name[:-5]),
+            []).append(name)
     def fits(stem, tag): return re.search(rf"(^|[-._/]){re.escape(tag)}($|[-._/])", stem, re.IGNORECASE)
     for tag in [wanted] if wanted else _USUAL:
         for stem,files in models.items():
@@ -71,10 +72,12 @@ def _explained(error, repository, wanted):
     if isinstance(error, ChatError): return error
     kind = type(error).__name__
     why = next(why for sign, why in _REASONS if sign in kind)
-    reason = re.sub(r"(\w+://)[^\s/@]*@", r"\1…@", " ".join(told(error).split()))[:200]   # without the login to a mirror
+    reason = re.sub(r"(\w+://)[^\s/@]*@", r"\1…@", " ".join(told(error).split()))[:200]   # without a login
     said = f" ({reason})" if why == _REASONS[-1][1] else ""
-    return ModelNotFoundError(f"{repository} {why}{said}. On a machine with a network, `hf download {repository} --include "
-        f'"*{wanted}*.gguf"` fetches it; the folder can be copied to this one, and load takes its path.', path=repository)
+    return ModelNotFoundError(f"{repository} {why}{said}. On a machine with a network, `hf download {repository} "
+        f"--include "
+        f'"*{wanted}*.gguf"` fetches it; the folder can be copied to this one, and load takes its path.',
+        path=repository)
 
 # %% ../nbs/31_download.ipynb #88d53d7b
 def download(
@@ -88,7 +91,8 @@ def download(
     files = chosen(list(sizes), wanted)
     if not files:
         there = ", ".join(name for name in sorted(sizes) if name.lower().endswith(".gguf")) or "no GGUF file at all"
-        raise ModelNotFoundError(f"{repository} has no model like {wanted or 'one'!r}. There is: {there[:600]}.", path=repository)
+        raise ModelNotFoundError(f"{repository} has no model like {wanted or 'one'!r}. There is: {there[:600]}.",
+            path=repository)
     total = sum(sizes[name] for name in files)
     cache = Path(hub.constants.HF_HUB_CACHE)
     _check_room(cache, total, repository)
@@ -103,5 +107,6 @@ def _check_room(folder, total, repository):
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     if total > free:
-        raise ModelNotFoundError(f"{repository} takes {in_bytes(total)}, and the disk of {there} has {in_bytes(free)} left: make room, "
+        raise ModelNotFoundError(f"{repository} takes {in_bytes(total)}, and the disk of {there} has {in_bytes(free)} "
+            f"left: make room, "
             "or set the variable HF_HOME to a folder on another disk.", path=repository)

@@ -18,7 +18,8 @@ from textwrap import shorten
 
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError", "check_parameters",
+           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError",
+           "check_parameters",
            "name_here", "clipped", "counted", "in_bytes", "shown", "Advises", "printable", "made_printable"]
 
 # %% ../nbs/00_errors.ipynb #bbb0ed14

@@ -120,9 +120,10 @@ def demo_path() -> Path:
 
 # %% ../nbs/31_found.ipynb #7d5444e1
 _FILE_TYPES = dict(enumerate("""F32 F16 Q4_0 Q4_1 ? ? ? Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S
-    Q5_K_M Q6_K IQ2_XXS IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16 ? ? ? TQ1_0 TQ2_0
+    Q5_K_M Q6_K IQ2_XXS IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16 ? ? ?
+    TQ1_0 TQ2_0
     MXFP4""".split()))
-_TAG = re.compile(r"(?:^|[-._])((?:I?Q\d|TQ\d|BF16|F16|F32|FP16|MXFP4)[A-Z0-9_]*)$", re.IGNORECASE)   # at the end of a name
+_TAG = re.compile(r"(?:^|[-._])((?:I?Q\d|TQ\d|BF16|F16|F32|FP16|MXFP4)[A-Z0-9_]*)$", re.IGNORECASE)   # ends a name
 
 def _quantization(header, stem):
     "How the weights are stored: as the file is called, else as its header says."
@@ -168,8 +169,10 @@ def _without_path(text, path): return text.replace(f"{str(path)!r} ", "", 1).str
 
 # %% ../nbs/31_found.ipynb #b93638b4
 def _weights(header):
-    if header.tensors and "split.count" not in header.values: return sum(math.prod(tensor.shape) for tensor in header.tensors.values())
-    label = re.fullmatch(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([KMBT])", str(header.values.get("general.size_label", "")), re.IGNORECASE)
+    if header.tensors and "split.count" not in header.values: return sum(math.prod(tensor.shape)
+        for tensor in header.tensors.values())
+    label = re.fullmatch(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([KMBT])", str(header.values.get("general.size_label", "")),
+        re.IGNORECASE)
     if not label: return None
     times,number,unit = label.groups()
     return int(int(times or 1) * float(number) * 1000 ** "KMBT".index(unit.upper()) * 1000)
@@ -187,7 +190,8 @@ def _problem(header, brief):
 
 # %% ../nbs/31_found.ipynb #139ee0ce
 _MOST_FILES = 50_000
-_UNFINISHED = re.compile(r"\.gguf.*\.(part|partial|incomplete|downloadinprogress|crdownload|download|tmp|aria2)$|\.incomplete$",
+_UNFINISHED = re.compile(r"\.gguf.*\.(part|partial|incomplete|downloadinprogress|crdownload|download|tmp|aria2)$"
+    r"|\.incomplete$",
     re.IGNORECASE)
 
 def _walk(root):
@@ -209,8 +213,10 @@ def _walk(root):
         for entry in entries:
             if _is_folder(entry): folders.append(entry.path)
             elif entry.name.lower().endswith(".gguf") or _UNFINISHED.search(entry.name): yield Path(entry.path)
-    if closed: yield f"{counted(len(closed), 'folder')} can't be read, {closed[0]!r} first: what is in there is not here."
-    if folders: yield (f"{str(root)!r} holds more than {_MOST_FILES:,} files: what lies deepest was not looked at. Name the folder of the "
+    if closed:
+        yield f"{counted(len(closed), 'folder')} can't be read, {closed[0]!r} first: what is in there is not here."
+    if folders: yield (f"{str(root)!r} holds more than {_MOST_FILES:,} files: what lies deepest was not looked at. "
+        f"Name the folder of the "
         "models itself in the variable LLAMA_NBCHAT_MODELS.")
 
 # %% ../nbs/31_found.ipynb #b641c61b
@@ -232,7 +238,8 @@ def _of_folder(root, where, mend="download it again"):
         if isinstance(path, str): yield path; continue
         name = path.name
         if _UNFINISHED.search(name): yield _Sight(name, None, where, f"is half downloaded: {mend}")
-        elif sight := _sight(path, _SHARD.sub("", name).removesuffix(".gguf").removesuffix(".GGUF"), where, mend): yield sight
+        elif sight := _sight(path, _SHARD.sub("", name).removesuffix(".gguf").removesuffix(".GGUF"), where,
+            mend): yield sight
 
 # %% ../nbs/31_found.ipynb #0b934126
 def _sight(path, name, where, mend):
@@ -243,7 +250,8 @@ def _sight(path, name, where, mend):
     if path.name in missing or len(missing) == len(_shards(path)):
         return _Sight(name, None, where, f"is a link to a file that is not there: {mend}")
     if missing: return _Sight(name, None, where, f"is not complete, {', '.join(missing[:3])} is missing: {mend}")
-    if whole_text(str(path)) != str(path): return _Sight(name, None, where, "has a name that llama.cpp can't read: rename it")
+    if whole_text(str(path)) != str(path): return _Sight(name, None, where, "has a name that llama.cpp can't read: "
+        "rename it")
     return _Sight(name, path, where)
 
 # %% ../nbs/31_found.ipynb #1be0311f
@@ -271,9 +279,11 @@ def _of_hub(root):
                 if isinstance(path, str): yield path; continue
                 tag = _TAG.search(_SHARD.sub("", path.name).removesuffix(".gguf"))
                 name = f"{repository}:{tag[1].upper() if tag else path.stem}"
-                if sight := _sight(path, name, "Hugging Face", f"`hf download {repository} {path.relative_to(snapshot)}`"):
+                if sight := _sight(path, name, "Hugging Face", f"`hf download {repository} "
+                    f"{path.relative_to(snapshot)}`"):
                     yield sight
-        if any(_UNFINISHED.search(path.name) or path.name.endswith(".downloadInProgress") for path in _entries(folder/"blobs")):
+        if any(_UNFINISHED.search(path.name) or path.name.endswith(".downloadInProgress")
+            for path in _entries(folder/"blobs")):
             yield _Sight(repository, None, "Hugging Face", f"is half downloaded: {mend} goes on with it")
 
 # %% ../nbs/31_found.ipynb #544d4488
@@ -295,8 +305,9 @@ def _ollama_folders():
         Path("/var/lib/ollama/.ollama/models")]
 
 # %% ../nbs/31_found.ipynb #c3d584a5
-_OWN_FORM = set("""gemma3 gemma3n gemma4 embeddinggemma gptoss lfm2 olmo3 mistral3 qwen35 qwen35moe qwen3next qwen25vl qwen3vl
-    qwen3vlmoe deepseekocr glmocr glm4moelite laguna llama4""".split())   # architectures that Ollama writes in its own way
+_OWN_FORM = set("""gemma3 gemma3n gemma4 embeddinggemma gptoss lfm2 olmo3 mistral3 qwen35 qwen35moe qwen3next qwen25vl
+    qwen3vl
+    qwen3vlmoe deepseekocr glmocr glm4moelite laguna llama4""".split())   # architectures that Ollama writes its own way
 
 def _of_ollama(root):
     if _is_closed(root/"manifests"):
@@ -419,7 +430,8 @@ def _of_own(root):
     if root.is_dir(): yield from _of_folder(root, str(root))
     elif root.exists():
         first = _shards(root)[0]
-        if sight := _sight(first, _SHARD.sub("", root.name).removesuffix(".gguf"), str(root.parent), "download it again"): yield sight
+        if sight := _sight(first, _SHARD.sub("", root.name).removesuffix(".gguf"), str(root.parent),
+            "download it again"): yield sight
     else: yield f"The variable LLAMA_NBCHAT_MODELS names {str(root)!r}, which is not there."
 
 # %% ../nbs/31_found.ipynb #acbdc9f0
@@ -438,7 +450,8 @@ def _sights(prefix):
     "What the folders of a store hold, each folder once."
     folders,find = _STORES[prefix]
     for root in dict.fromkeys(folders()):
-        if root and prefix != "ollama" and _is_closed(root): yield f"{str(root)!r} can't be read: what is in there is not here."
+        if root and prefix != "ollama" and _is_closed(
+            root): yield f"{str(root)!r} can't be read: what is in there is not here."
         else: yield from find(root)
 
 # %% ../nbs/31_found.ipynb #e833827d
@@ -463,8 +476,10 @@ def _seen_in_time():
         if thread.ident: thread.join(max(0, latest - time.monotonic()))
     for prefix,thread in threads.items():
         if thread.is_alive():
-            notes[prefix].append(f"The models of {prefix!r} are not all here: their folder has not answered within {_PATIENCE:g} seconds.")
-    return [row for found in rows.values() for row in list(found)],[note for said in notes.values() for note in list(said)]
+            notes[prefix].append(f"The models of {prefix!r} are not all here: their folder has not answered within "
+                f"{_PATIENCE:g} seconds.")
+    return [row for found in rows.values() for row in list(found)],[note for said in notes.values()
+        for note in list(said)]
 
 # %% ../nbs/31_found.ipynb #b2b9c55c
 def _begin(thread):
@@ -477,19 +492,22 @@ def _row(prefix, sight, until):
     "What tells whether two files are the same, and the row."
     name = whole_text(sight.name)
     kept = f"{prefix}:{name}",
-    if sight.path is None: return (prefix, name),Found(name, None, sight.where, problem=whole_text(sight.problem), kept=kept)
+    if sight.path is None: return (prefix, name),Found(name, None, sight.where, problem=whole_text(sight.problem),
+        kept=kept)
     try:
         status = sight.path.stat()
         size = sum(shard.stat().st_size for shard in _shards(sight.path))
     except OSError as error:
         return (prefix, name),Found(name, None, sight.where, problem=f"can't be read: {error.strerror}", kept=kept)
     look = _look(sight.path, status.st_mtime_ns, status.st_size, True)
-    if not look.problem and time.monotonic() < until: look = _look(sight.path, status.st_mtime_ns, status.st_size, False)
+    if not look.problem and time.monotonic() < until: look = _look(sight.path, status.st_mtime_ns, status.st_size,
+        False)
     problem = look.problem
     if prefix == "ollama" and "/" not in name and look.architecture in _OWN_FORM:
         problem = "is in Ollama's own form, and may not load: `ollama pull hf.co/OWNER/REPOSITORY` brings another one"
     quantization = look.quantization or _quantization(None, name.replace(":", "-"))
-    row = Found(name, sight.path, whole_text(sight.where), look.parameters, quantization, look.n_ctx, size, problem, kept=kept)
+    row = Found(name, sight.path, whole_text(sight.where), look.parameters, quantization, look.n_ctx, size, problem,
+        kept=kept)
     return (status.st_dev, status.st_ino),row
 
 # %% ../nbs/31_found.ipynb #f8ff565c
@@ -509,8 +527,10 @@ def _joined(rows):
     for key,row in rows:
         known = files.setdefault(key, row)
         files[key] = replace(known, also=_each_once(*known.also, row.name), kept=_each_once(*known.kept, *row.kept))
-    forms = Counter(form for row in files.values() for form in {_typed(name) for name in (row.name, *row.also, *row.kept)})
-    def leads_here(name): return forms[_typed(name)] == 1 and is_name(name) and is_name(in_one_line(name)) and not os.path.isfile(name)
+    forms = Counter(form for row in files.values() for form in {_typed(name) for name in (row.name, *row.also,
+        *row.kept)})
+    def leads_here(name): return forms[_typed(name)] == 1 and is_name(name) and is_name(
+        in_one_line(name)) and not os.path.isfile(name)
     return [_renamed(row, leads_here) for row in files.values()]
 
 # %% ../nbs/31_found.ipynb #9fdcb682
@@ -532,7 +552,8 @@ def models(
 ) -> Models:       # With those that can be used first
     "The models on this machine, as far as they are found within two seconds. Only headers are read."
     if not isinstance(words, (str, type(None))):
-        raise ParameterError(f"models takes a text, as in models('qwen'), not {shown(words)}.", name="words", nearest=None)
+        raise ParameterError(f"models takes a text, as in models('qwen'), not {shown(words)}.", name="words",
+            nearest=None)
     seen,notes = _seen_in_time()
     rows = sorted(_joined(seen), key=lambda row: (bool(row.problem), row.name.lower()))
     def has(row, word): return _has(row, word) or _plain(word) in _plain(row.where)
@@ -576,7 +597,8 @@ def named(
     choice = usable or fitting
     if len(choice) > 1:
         listed = ", ".join(f"load({row.name!r})" for row in choice[:8]) + ", ..." * (len(choice) > 8)
-        raise ModelNotFoundError(f"{counted(len(choice), 'model')} on this machine may be meant by {name!r}: write {listed}.",
+        raise ModelNotFoundError(f"{counted(len(choice), 'model')} on this machine may be meant by {name!r}: write "
+            f"{listed}.",
             path=name)
     return choice[0] if choice else None
 
@@ -590,13 +612,15 @@ def _ways(name):
     def called_so(row): return rest in _names(row, prefix)
     def nearly(level): return lambda row: any(plain in _exact_forms(known)[level] for known in _names(row, prefix))
     if on_hub := hub_name(name):
-        return [letter_for_letter, shown_so, lambda row: _in_repository(row, *on_hub), lambda row: _in_repository(row, *on_hub, part=True)]
+        return [letter_for_letter, shown_so, lambda row: _in_repository(row, *on_hub), lambda row: _in_repository(row,
+            *on_hub, part=True)]
     levels = [nearly(level) for level in range(3)] if plain.strip("-") else []
-    return [letter_for_letter, shown_so, called_so, *levels, lambda row: bool(levels) and _has(row, f"{prefix}:{rest}" if prefix else rest)]
+    return [letter_for_letter, shown_so, called_so, *levels, lambda row: bool(levels) and _has(row, f"{prefix}:{rest}"
+        if prefix else rest)]
 
 # %% ../nbs/31_found.ipynb #1676984d
 def _exact_forms(name):
-    "The texts that mean a name and nothing else: as it is, or without Ollama's usual tag; without its owner; without any tag."
+    "The texts that mean a name and nothing else: as it is or without the usual tag; without its owner; without a tag."
     whole = _plain(name)
     forms = {whole, whole.removesuffix(":latest")}
     without_owner = {form.rpartition("/")[2] for form in forms}
@@ -604,7 +628,7 @@ def _exact_forms(name):
 
 # %% ../nbs/31_found.ipynb #4e05abc0
 def _in_repository(row, repository, tag, part=False):
-    "Whether a row is of this repository on Hugging Face, and its weights are stored so; a part is in the name of its file, too."
+    "Whether a row is of this repository on Hugging Face, its weights stored so; a part is in its file's name, too."
     for name in _names(row, "hf"):
         place,_,stored = name.partition(":")
         if place.lower() != repository.lower(): continue
@@ -626,6 +650,7 @@ def nearest(
     "The names that are most like this one."
     forms = {}
     for row in among:
-        for form in (form for known in _names(row) for form in _beginnings(known)): forms.setdefault(form, []).append(row.name)
+        for form in (form for known in _names(row) for form in _beginnings(known)): forms.setdefault(form,
+            []).append(row.name)
     close = get_close_matches(_plain(_prefix(name)[1]).partition(":")[0], forms, 9, 0.75)
     return list(dict.fromkeys(known for form in close for known in forms[form]))[:3]

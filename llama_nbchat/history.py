@@ -50,7 +50,8 @@ def clear(self:Chat):
 def _say_what_was_taken_back(self:Chat, turns):
     "In one line."
     first = clipped((turns[0].asked or turns[0]).text) if turns else ""
-    what = f"“{first}” and its answer" if len(turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
+    what = f"“{first}” and its answer" if len(
+        turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
     line = f"took back {what} · chat.tree() still has {'it' if len(turns) == 1 else 'them'}"
     open_screen(self.font_size).close("", note=line if turns else "there was nothing to take back")
 

@@ -1,4 +1,4 @@
-"""Packages that may not be there, and processors that a build was not made for: said in a sentence, before anything fails
+"""Packages that may not be there, and processors that a build was not made for: said before anything fails
 
 Docs: https://llama-nbchat.github.io/llama_nbchat/installed.html.md"""
 
@@ -30,7 +30,8 @@ def optional(
     "A module that may not be installed. Raises `NotInstalledError`, which says how to install it."
     try: return import_module(name)
     except ImportError as error:
-        raise NotInstalledError(f"This needs the package {name.partition('.')[0]}, which can't be imported ({error}). Type: "
+        raise NotInstalledError(f"This needs the package {name.partition('.')[0]}, which can't be imported ({error}). "
+            f"Type: "
             f'pip install "llama_nbchat[{extra}]"', name=name) from error
 
 # %% ../nbs/07_installed.ipynb #7dfe16a5
@@ -69,7 +70,8 @@ def import_llama_cpp() -> ModuleType:
     try: found = import_module("llama_cpp")
     except (ImportError, OSError, RuntimeError) as error:
         if sys.platform == "emscripten":
-            raise NotInstalledError("llama_cpp does not run in a browser. A model does: Chat() and load(path) open it there.",
+            raise NotInstalledError("llama_cpp does not run in a browser. A model does: Chat() and load(path) open it "
+                "there.",
                 name="llama_cpp") from error
         raise NotInstalledError(f"llama_cpp can't be imported ({error}). To install it, type: {how_to_install()}",
             name="llama_cpp") from error

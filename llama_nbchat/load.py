@@ -1,4 +1,4 @@
-"""Whatever you hold becomes a model to chat with: a file, a name, an address, a `Llama`, your own object, or nothing at all
+"""What you hold becomes a model: a file, a name, an address, a `Llama`, your own object, or nothing at all
 
 Docs: https://llama-nbchat.github.io/llama_nbchat/load.html.md"""
 
@@ -21,13 +21,15 @@ from .browser import BrowserModel, Writing, in_browser
 from .completion import CompletionModel
 from .display import loading
 from .download import download, hub_name
-from llama_nbchat.errors import (ChatError, ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError, check_parameters,
+from llama_nbchat.errors import (ChatError, ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError,
+    check_parameters,
     name_here, shown)
 from .found import Models, demo_path, is_name, models, named, nearest
 from .installed import import_llama_cpp
 from .local.engine import Engine
 from .local.gguf import control_names, read_header
-from .local.opening import MAX_CONTEXT, examined, how_to_get, model_file, model_settings, names_family, open_file
+from llama_nbchat.local.opening import (MAX_CONTEXT, examined, how_to_get, model_file, model_settings, names_family,
+    open_file)
 from .local.sandbox import SandboxedTemplate, TemplateFault
 from .local.template import finding, mark
 from .model import ChatModel, is_model
@@ -50,7 +52,8 @@ def _file_of(source):
     try: return model_file(source)
     except (ModelNotFoundError, ModelFileError) as error:
         if not isinstance(source, str) or not is_name(source): raise
-        if getattr(error, "files", None) or isinstance(error, ModelFileError) and source.lower().endswith(".gguf"): raise
+        if getattr(error, "files", None) or isinstance(error, ModelFileError) and source.lower().endswith(
+            ".gguf"): raise
         among = models()
         found = named(source, among)
         on_hub = hub_name(source)
@@ -67,7 +70,8 @@ def _with_names(error, source, names):
     if here:
         elsewhere = f" {how_to_get(source)}" if names_family(source) else ""
         beside = f" or the file {str(error.nearest)!r}" if error.nearest else ""
-        text = f"There is no file or model {shown(error.path)}. Did you mean {here}{beside}? models() shows what is on this machine.{elsewhere}"
+        text = (f"There is no file or model {shown(error.path)}. Did you mean {here}{beside}? "
+            f"models() shows what is on this machine.{elsewhere}")
     else: text = f"{error} models() shows what is on this machine."
     return ModelNotFoundError(text, path=error.path, nearest=error.nearest)
 
@@ -89,7 +93,8 @@ def _check_settings(source, params):
         elif here in settings:
             place = f"Did you mean {here!r}? Write load({loaded}{', ' * bool(loaded)}{here}={shown(value)})."
         elif here in chat_parameters() | {"system_message"}:
-            place = f"{here} is a parameter of a chat, not of the model: write Chat(load({loaded}), {here}={shown(value)})."
+            place = (f"{here} is a parameter of a chat, not of the model: write "
+                f"Chat(load({loaded}), {here}={shown(value)}).")
         else: continue
         raise ParameterError(f"{name} is no setting of a model. {place}", name=name, nearest=here)
 
@@ -152,13 +157,15 @@ def _in_browser(path, settings):
     header = examined(path)
     array = header.values.get("tokenizer.ggml.tokens")
     tokens = dict(enumerate(header.items(array) if array else []))
-    def token(kind): return tokens.get(header.values.get(f"tokenizer.ggml.{kind}_token_id"), b"").decode("utf-8", "replace")
+    def token(kind): return tokens.get(header.values.get(f"tokenizer.ggml.{kind}_token_id"), b"").decode("utf-8",
+        "replace")
     known = dict(bos_token=token("bos"), eos_token=token("eos"), add_generation_prompt=True)
     names = finding(control_names(header))
     def plain(texts): return mark(texts, names, _UNSEEN)
     try: template = SandboxedTemplate(header.values.get("tokenizer.chat_template", ""))
     except TemplateFault: writing = Writing(plain)
-    else: writing = Writing(plain, partial(template.render, **known), known["bos_token"], template.variables - known.keys() - {"messages"})
+    else: writing = Writing(plain, partial(template.render, **known), known["bos_token"],
+        template.variables - known.keys() - {"messages"})
     trained = header.own("context_length")
     window = min(trained if isinstance(trained, int) and trained > 0 else MAX_CONTEXT, MAX_CONTEXT)
     return BrowserModel(path, writing, **{"n_ctx": window, **settings})
@@ -178,7 +185,8 @@ def _open_server(source, **settings): return ServerModel(source, **settings)
 
 def _check_server(source, settings):
     for name in settings.keys() & (PARAMETERS | {"system_message"}):
-        raise ParameterError(f"{name} is a parameter of a chat, not of the model: write Chat(load({shown_address(source)!r}), "
+        raise ParameterError(f"{name} is a parameter of a chat, not of the model: write "
+            f"Chat(load({shown_address(source)!r}), "
             f"{name}={shown(settings[name])}).", name=name, nearest=None)
     check_parameters(settings, SETTINGS, "A server")
 
@@ -197,8 +205,8 @@ _SOURCES = [
 
 # %% ../nbs/32_load.ipynb #2b4122ee
 def load(
-    source:Any=None,  # A file, a name, an address, a `Llama`, a `ChatModel`, or an object like one; None: the demo model
-    **params          # For a file: parameters of `llama_cpp.Llama`, such as `n_ctx` (tokens); for a server: `model`, `api_key`
+    source:Any=None,  # A file, a name, an address, a `Llama`, a `ChatModel`, or one like it; None: the demo model
+    **params          # For a file: those of `llama_cpp.Llama`, as `n_ctx` (tokens); for a server: `model`, `api_key`
 ) -> ChatModel:       # Ready to chat with
     "A model to chat with. Raises `ModelNotFoundError`, `ModelFileError`, `ModelTypeError` or `ParameterError`."
     kind = next(kind for kind in _SOURCES if kind.takes(source))

@@ -351,14 +351,16 @@ def _code(token, *_):
     code = _coloured(token.content.removesuffix(chr(10)), language)
     return f"<pre style='{_BOX}'><code style='white-space: pre; background: none'>{above}{code}</code></pre>\n"
 
-_BOX = "background: rgba(128, 128, 128, 0.1); border-radius: 0.4em; padding: 0.6em 0.9em; margin: 0.3em 0 1em; overflow: auto"
+_BOX = ("background: rgba(128, 128, 128, 0.1); border-radius: 0.4em; padding: 0.6em 0.9em; margin: 0.3em 0 1em; "
+    "overflow: auto")
 
 # %% ../nbs/04_markdown.ipynb #24c6c623
 _SIZES = {"h1": 1.3, "h2": 1.15}   # Of headings, by their tags, in letters of the text; of others: 1
 
 def _heading(token, *_):
     "The beginning of a heading."
-    return f"<p role=heading aria-level={min(int(token.tag[1]) + 3, 6)} style=font-size:{_SIZES.get(token.tag, 1)}em><strong>"
+    level = min(int(token.tag[1]) + 3, 6)
+    return f"<p role=heading aria-level={level} style=font-size:{_SIZES.get(token.tag, 1)}em><strong>"
 
 # %% ../nbs/04_markdown.ipynb #283f2fd3
 _OTHERS = {

@@ -88,5 +88,6 @@ def check_before_asking(
 ):
     "Raises `ParameterError` for what is a setting of a server's model."
     for name in params.keys() & SETTINGS:
-        raise ParameterError(f"{name} is a setting of the model, not of the chat: write Chat(load({shown_address(address)!r}, {name}=...)).",
+        raise ParameterError(f"{name} is a setting of the model, not of the chat: write "
+            f"Chat(load({shown_address(address)!r}, {name}=...)).",
             name=name, nearest=None)

@@ -1,4 +1,4 @@
-"""A model on a server, to chat with as with a file: llama-server, vLLM, Ollama, LM Studio, or any that speaks like OpenAI's
+"""A model on a server, used like a file: llama-server, vLLM, Ollama, LM Studio, or any that speaks like OpenAI's
 
 Docs: https://llama-nbchat.github.io/llama_nbchat/server.html.md"""
 
@@ -35,8 +35,9 @@ from .reply import Delta, figure
 __all__ = ["ServerModel", "PARAMETERS", "SETTINGS", "is_address", "shown_address"]
 
 # %% ../nbs/14_server.ipynb #7dfc199c
-_NO_SERVER = re.compile(r"(www\.)?(huggingface\.co|hf\.co|ollama\.com|github\.com)$")   # where there are files, and no chat
-_HOST_AND_PORT = re.compile(r"([^\s:/@]+:[^\s/@]*@)?(localhost|\d+(\.\d+){3}|([\w-]+\.)+[a-z-]{2,}|\[[\da-f:]+\]):\d{2,5}([/?].*)?",
+_NO_SERVER = re.compile(r"(www\.)?(huggingface\.co|hf\.co|ollama\.com|github\.com)$")   # files, and no chat
+_HOST_AND_PORT = re.compile(r"([^\s:/@]+:[^\s/@]*@)?(localhost|\d+(\.\d+){3}|([\w-]+\.)+[a-z-]{2,}|\[[\da-f:]+\])"
+    r":\d{2,5}([/?].*)?",
     re.IGNORECASE)   # "qwen2.5:7" is none: a host does not end with a figure
 
 def is_address(
@@ -56,7 +57,8 @@ def _base(address):
         parts = urlsplit(address if "://" in address else f"http://{address}")
         if parts.port == 0 or not parts.hostname: raise ValueError
     except ValueError:
-        raise ParameterError(f"{shown_address(address)!r} can't be an address: write one such as \"http://localhost:8080\".", name="address",
+        raise ParameterError(f"{shown_address(address)!r} can't be an address: write one such as "
+            f"\"http://localhost:8080\".", name="address",
             nearest=None) from None
     path = re.sub(r"(/v1)?(/chat)?/(completions|models)$", r"\1", parts.path.rstrip("/"))
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path or '/v1'}"
@@ -103,7 +105,7 @@ _PLAIN = _Kind("server")   # of which nothing is known
 
 # %% ../nbs/14_server.ipynb #dd58ebba
 SETTINGS = frozenset(("model", "api_key", "n_ctx", "timeout"))
-_QUICK,_CONNECT,_LONG = 2.0,5.0,600.0   # Seconds: for a question about the server; until somebody answers at all; without a word
+_QUICK,_CONNECT,_LONG = 2.0,5.0,600.0   # Seconds: for a question; until somebody answers at all; without a word
 
 class ServerModel(ChatModel):
     "A model on a server that speaks like OpenAI's."
@@ -111,9 +113,9 @@ class ServerModel(ChatModel):
         address:str,          # Such as "http://localhost:8080", with or without "/v1"
         model:str=None,       # Its name; not needed if the server has one only
         *,
-        api_key:str=None,     # None: that of `OPENAI_API_KEY`, unless anybody could read it on the way. It is never shown
+        api_key:str=None,     # None: that of `OPENAI_API_KEY`, unless others could read it on the way. Never shown
         n_ctx:int=None,       # The context window in tokens, if the server does not tell
-        timeout:float=None    # Seconds without a word, after which any request has failed; None: 600, and a few to find the server
+        timeout:float=None    # Seconds without a word until any request has failed; None: 600, and a few to find it
     ):
         _check_server_settings(model, api_key, n_ctx, timeout)
         base,login = _base(address),_login(address)
@@ -144,17 +146,20 @@ def _check_server_settings(model, api_key, n_ctx, timeout):
     wrong = {"model": not isinstance(model, str | None) and 'is a name, such as "qwen3-4b"',
         "api_key": api_key is not None and not _is_key(api_key) and "is a text of plain letters, digits and signs",
         "n_ctx": n_ctx is not None and not number(n_ctx, Integral, 2**31) and "is a number of tokens, such as 4096",
-        "timeout": timeout is not None and not (number(timeout, Real, 10**7) and timeout) and "is a number of seconds, such as 60"}
+        "timeout": timeout is not None and not (number(timeout, Real, 10**7) and timeout)
+        and "is a number of seconds, such as 60"}
     for name,what in wrong.items():
         if not what: continue
-        given = "" if name == "api_key" else f", not {shown({'model': model, 'n_ctx': n_ctx, 'timeout': timeout}[name])}"
+        values = {"model": model, "n_ctx": n_ctx, "timeout": timeout}
+        given = "" if name == "api_key" else f", not {shown(values[name])}"
         raise ParameterError(f"{name} {what}{given}.", name=name, nearest=None)
 
 # %% ../nbs/14_server.ipynb #9c2b9c15
 def _is_key(text): return isinstance(text, str) and text.isascii() and text.isprintable()
 
 # %% ../nbs/14_server.ipynb #1817a9b5
-_HEADERS = frozenset("host accept accept-encoding connection content-type content-length transfer-encoding user-agent authorization".split())
+_HEADERS = frozenset("host accept accept-encoding connection content-type content-length transfer-encoding user-agent "
+    "authorization".split())
 
 def _is_meant(base):
     "Whether the variables of OpenAI's client are meant for this server."
@@ -184,7 +189,8 @@ class _Client:
         self._key = api_key or (in_environment if _is_key(in_environment) else "") or _NO_KEY
         self.has_key = self._key != _NO_KEY
         self._authorization = f"Basic {login}" if login else f"Bearer {self._key}"
-        self._secrets = [self._key] * self.has_key + ([login, *b64decode(login).decode().split(":", 1)[-1:]] if login else [])
+        self._secrets = [self._key] * self.has_key + ([login, *b64decode(login).decode().split(":", 1)[-1:]] if login
+            else [])
         self._quick,self._find = timeout or _QUICK,timeout or _CONNECT
         local = urlsplit(base).hostname in _LOOPBACK
         self._http = httpx.Client(follow_redirects=False, trust_env=not local, event_hooks={"request": [self._sign]},
@@ -239,7 +245,8 @@ def _json(content):
     try: return json.loads(content)
     except (ValueError, RecursionError):
         begin = " ".join(content[:200].decode("utf-8", "replace").split())
-        raise ValueError(f"what answers there is no chat server: it should send JSON, and sends {shown(begin)}") from None
+        raise ValueError("what answers there is no chat server: it should send JSON, and sends "
+            f"{shown(begin)}") from None
 
 def _lines(pieces):
     "The lines of a stream of bytes, each without its end. Raises `ValueError` for one that never ends."
@@ -278,8 +285,10 @@ def _find_model(self:ServerModel, wanted):
     if len(near) == 1: return near[0]
     if len(names) == 1 and not wanted: return names[0]
     listed = ", ".join(map(repr, map(printable, names[:8]))) + ", ..." * (len(names) > 8) or "none"
-    why = f"has no model {wanted!r}" if wanted and not near else "has several models" if names else "has loaded no model"
-    raise ModelNotFoundError(f"The server at {self.place} {why}. There is: {listed}. Write load({self.address!r}, model=...).",
+    why = "has several models" if names else "has loaded no model"
+    if wanted and not near: why = f"has no model {wanted!r}"
+    raise ModelNotFoundError(f"The server at {self.place} {why}. There is: {listed}. Write load({self.address!r}, "
+        f"model=...).",
         path=wanted)
 
 # %% ../nbs/14_server.ipynb #604e28f9
@@ -297,7 +306,8 @@ def _find_window(self:ServerModel):
     kind = self._kind.name
     if kind == "llama-server": return figure(_at(get("/props"), "default_generation_settings", "n_ctx")) or None
     if kind == "vLLM": return figure(self._of_this_model(_at(get("/v1/models"), "data"), "id", "max_model_len")) or None
-    if kind == "Ollama": return figure(self._of_this_model(_at(get("/api/ps"), "models"), "name", "context_length")) or None
+    if kind == "Ollama": return figure(self._of_this_model(_at(get("/api/ps"), "models"), "name",
+        "context_length")) or None
     if kind == "LM Studio":
         return figure(self._of_this_model(_at(get("/api/v0/models"), "data"), "id", "loaded_context_length")) or None
 
@@ -333,9 +343,11 @@ def count(self:ServerModel,
     return round(self._ratio * ChatModel.count(self, messages))
 
 # %% ../nbs/14_server.ipynb #028c111b
-_STANDARD = frozenset("""temperature top_p max_tokens stop seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs
+_STANDARD = frozenset("""temperature top_p max_tokens stop seed presence_penalty frequency_penalty logit_bias logprobs
+    top_logprobs
     response_format tools tool_choice user n parallel_tool_calls reasoning_effort""".split())
-_BESIDE = frozenset("top_k min_p typical_p repeat_penalty mirostat_mode mirostat_tau mirostat_eta grammar extra_body".split())
+_BESIDE = frozenset("""top_k min_p typical_p repeat_penalty mirostat_mode mirostat_tau mirostat_eta grammar
+    extra_body""".split())
 PARAMETERS = _STANDARD | _BESIDE   # Sampling parameters that go to a server
 
 @patch
@@ -345,13 +357,16 @@ def _request(self:ServerModel, messages, params):
     if params.get("n") not in (None, 1):
         raise ParameterError("A chat takes one answer at a time: leave n out.", name="n", nearest=None)
     given = {name: value for name, value in params.items() if value is not None}
-    if isinstance(most := given.get("max_tokens"), int) and most <= 0: del given["max_tokens"]   # as much as there is room for
+    most = given.get("max_tokens")
+    if isinstance(most, int) and most <= 0: del given["max_tokens"]   # as much as there is room for
     for name,value in given.items():
         try: json.dumps(value)
         except (TypeError, ValueError):
-            raise ParameterError(f"{name} can't be sent to a server: it is a {type(value).__name__}.", name=name, nearest=None) from None
+            raise ParameterError(f"{name} can't be sent to a server: it is a {type(value).__name__}.", name=name,
+                nearest=None) from None
     renamed = self._kind.names or {}
-    body = {**(self._kind.extra or {}), **{renamed.get(name, name): given[name] for name in given if name in _BESIDE - {"extra_body"}}}
+    body = {**(self._kind.extra or {}), **{renamed.get(name, name): given[name] for name in given
+        if name in _BESIDE - {"extra_body"}}}
     if messages and messages[-1]["role"] == "assistant": body.update(self._kind.resume or {})
     body.update(given.get("extra_body") or {})
     standard = {name: value for name, value in given.items() if name in _STANDARD}
@@ -431,7 +446,8 @@ def _why_ended(pieces, expected):
 def _chunks(kind, lines):
     "The chunks of a stream of events; None for its end. A server that does not stream sends one."
     if "application/json" in kind: return iter([_json(b"\n".join(lines)), None])
-    if "event-stream" not in kind: raise ValueError("what answers there is no chat server: it does not send a stream of events")
+    if "event-stream" not in kind: raise ValueError("what answers there is no chat server: it does not send a stream "
+        "of events")
     return _events(lines)
 
 # %% ../nbs/14_server.ipynb #fac6003f
@@ -454,13 +470,15 @@ def _compare(self:ServerModel, read, expected, pieces, messages):
     about = counted(round(expected * self._ratio), "token")
     if not pieces and read is None:
         raise GenerationError(f"The server answered with nothing. The conversation, about {about}, may "
-            "be too long for its context window: say it shorter, start a new chat, or load the model there with a larger one.")
+            "be too long for its context window: say it shorter, start a new chat, or load the model there with a "
+            "larger one.")
     if read is None: return
     sent,expected_before,read_before = self._before
     self._before = messages,expected,read
     new = self._ratio * (expected - expected_before)
     if sent and messages[:len(sent)] == sent and new > _ENOUGH and read - read_before < _FEWER * new:
-        return warnings.warn(f"The server has left out the beginning of the conversation: it read {read:,} of about {about}. Give the model a larger context window there, or n_ctx={read} here, so that the chat "
+        return warnings.warn(f"The server has left out the beginning of the conversation: it read {read:,} of about "
+            f"{about}. Give the model a larger context window there, or n_ctx={read} here, so that the chat "
             "says what is left out.", stacklevel=2)
     self._learn(read, expected)
 
@@ -471,7 +489,8 @@ def _learn(self:ServerModel, read, expected):
     if expected: self._ratio = min(4.0, max(0.25, read / expected))
 
 # %% ../nbs/14_server.ipynb #81ce6d37
-_TOO_LONG = re.compile(r"context.{0,20}(length|window|size)|exceed.{0,40}context|too many tokens|prompt is too long", re.IGNORECASE | re.DOTALL)
+_TOO_LONG = re.compile(r"context.{0,20}(length|window|size)|exceed.{0,40}context|too many tokens|prompt is too long",
+    re.IGNORECASE | re.DOTALL)
 _FIGURES = (re.compile(r"context (?:length|window|size)\D{0,20}(\d{3,9})", re.IGNORECASE),
     re.compile(r"(?:requested|has|resulted in|with|\()\s*\(?(\d{2,9})\s*(?:input )?tokens", re.IGNORECASE))
 
@@ -484,14 +503,17 @@ def _explained(self:ServerModel, error, pieces):
     place = f"The server at {self.place}"
     if status in (401, 403):
         given = "api_key=..." if self._ask.has_key else 'api_key=os.environ["OPENAI_API_KEY"]'
-        return GenerationError(f"{place} refuses the key, or wants one: write load({self.address!r}, {given}), with the key that is "
+        return GenerationError(f"{place} refuses the key, or wants one: write load({self.address!r}, {given}), with "
+            f"the key that is "
             f"meant for this server. ({said})", pieces=pieces)
     if status == 404:
-        return GenerationError(f"{place} does not know this model or address: is it load({self.address!r})? ({said})", pieces=pieces)
+        return GenerationError(f"{place} does not know this model or address: is it load({self.address!r})? ({said})",
+            pieces=pieces)
     if status in (429, 503): return GenerationError(f"{place} is busy: ask again in a while. ({said})", pieces=pieces)
     if status and 300 <= status < 400:
         there = getattr(getattr(error, "response", None), "headers", {}).get("location", "elsewhere")
-        return GenerationError(f"{place} sends requests on, to {self._ask.clean(there)!r}, which is not followed: give that address, "
+        return GenerationError(f"{place} sends requests on, to {self._ask.clean(there)!r}, which is not followed: "
+            f"give that address, "
             "if you trust it.", pieces=pieces)
     if status: return GenerationError(f"{place} answers with the error {status}: {said}", pieces=pieces)
     return self._cut_off(error, said, pieces)
@@ -504,10 +526,12 @@ def _cut_off(self:ServerModel, error, said, pieces):
     place = f"the server at {self.place}"
     when = "in the middle of its answer" if pieces else "before its first word"
     if "Timeout" in kind or "Timeout" in type(error.__cause__).__name__:
-        return GenerationError(f"{place.capitalize()} has not answered in time, {when}. It may be busy, or loading a model: ask again, or "
+        return GenerationError(f"{place.capitalize()} has not answered in time, {when}. It may be busy, or loading a "
+            f"model: ask again, or "
             f"write load({self.address!r}, timeout=...) with more seconds than now.", pieces=pieces)
     if kind == "APIConnectionError" and not pieces:
-        return GenerationError(f"Nothing answers at {self.place}: is the server running, and is the address right? To start one: "
+        return GenerationError(f"Nothing answers at {self.place}: is the server running, and is the address right? To "
+            f"start one: "
             f"llama-server -m model.gguf --port 8080 ({self._ask.clean(error.__cause__ or said)})", pieces=pieces)
     return GenerationError(f"{place.capitalize()} failed {when}: {said}", pieces=pieces)
 
@@ -524,8 +548,10 @@ def _too_long(self:ServerModel, error, said):
     "The error for a conversation that does not fit; the context window that it tells is known from now on."
     body = _body(error)
     n_ctx = figure(_at(body, "n_ctx")) or next((int(found[1]) for found in [_FIGURES[0].search(said)] if found), None)
-    tokens = figure(_at(body, "n_prompt_tokens")) or next((int(found[1]) for found in [_FIGURES[1].search(said)] if found), None)
+    tokens = figure(_at(body, "n_prompt_tokens")) or next((int(found[1]) for found in [_FIGURES[1].search(said)]
+        if found), None)
     self.n_ctx = self.n_ctx or n_ctx
     advice = "Ask again: what does not fit will be left out" if n_ctx else "Say it shorter, or start a new chat"
-    return ContextOverflowError(f"The conversation does not fit into the context window of the server: {said} {advice}.",
+    return ContextOverflowError("The conversation does not fit into the context window of the server: "
+        f"{said} {advice}.",
         prompt_tokens=tokens, n_ctx=n_ctx)

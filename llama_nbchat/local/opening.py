@@ -129,7 +129,8 @@ def _names_model(given):
     return bool(version or _FAMILIES.match(given))
 
 # %% ../../nbs/29_opening.ipynb #91f224e7
-_ADDRESS = re.compile(r"([a-z]{2,}://|(hf|ollama|lmstudio|gpt4all|jan|llama\.cpp):(//)?)?((www\.)?(hf\.co|huggingface\.co|ollama\.com/library)/)?")
+_ADDRESS = re.compile(r"([a-z]{2,}://|(hf|ollama|lmstudio|gpt4all|jan|llama\.cpp):(//)?)?"
+    r"((www\.)?(hf\.co|huggingface\.co|ollama\.com/library)/)?")
 
 def how_to_get(
     given:str   # The name or the address of a model

@@ -192,13 +192,14 @@ def _defaults(llm):
     return {**defaults, **_advised(llm.metadata, defaults)}
 
 # %% ../../nbs/22_template.ipynb #2db787b4
-_IN_HEADERS = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p", "penalty_repeat": "repeat_penalty",
+_IN_HEADERS = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",
+    "penalty_repeat": "repeat_penalty",
     "mirostat": "mirostat_mode", "mirostat_tau": "mirostat_tau", "mirostat_eta": "mirostat_eta"}
 _FAR = 2 ** 31                # What an integer of llama.cpp can't hold
 _MEASURED = {("smollm2", "135M"): {"repeat_penalty": 1.15}}   # by base name and size
 
 def _advised(metadata, defaults):
-    "Sampling parameters that the header of a file names, or that were found to do well; what is no number is passed over."
+    "Sampling parameters that a header names, or that were found to do well; what is no number is passed over."
     model = metadata.get("general.basename", "").lower(), metadata.get("general.size_label", "")
     advised = dict(_MEASURED.get(model, {}))
     for key,name in _IN_HEADERS.items():
