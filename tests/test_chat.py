@@ -158,3 +158,64 @@ def test_a_long_prefill_leaves_something_for_the_text(monkeypatch):
     assert 100 < len(sent) < 400
     screen.show("The answer")
     assert "The answer" in sent[-1]["text/markdown"]
+
+
+@pytest.fixture
+def outputs(monkeypatch):
+    "What stands in each output of a cell, for a screen whose clock is `now`."
+    shown, now = [], [0.0]
+    class Output:
+        def __init__(self, content): shown.append(content); self.n = len(shown) - 1
+        def update(self, content, raw): shown[self.n] = content
+    monkeypatch.setattr("llama_nbchat.display.display", lambda content, **options: Output(content))
+    screen = NotebookScreen(clock=lambda: now[0])
+    screen.spent = float("-inf")   # so that it does not matter how fast this machine is
+    return screen, shown, now
+
+
+FORMULAS = "The area is \\[\\frac{a", "so $\\alpha", "in \\(x_1", "and $$\\sum_{k"
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_words_that_wait_for_a_formula_come_when_there_is_none(outputs, formula):
+    "Also if they stand in an output that is not the last one any more."
+    screen, shown, now = outputs
+    text = "All is well here. " * 60 + f"\n\n{formula}"
+    for more in ("", "\n\n", "Next comes a list:\n\n", "- one\n- two\n\n", "Words. " * 130 + "\n\n", "The end"):
+        text += more
+        now[0] += 5
+        screen.show(text)
+        seen = "".join(output["text/markdown"] for output in shown)
+        assert ("…" in seen) == (not more), (more, seen[-300:])
+    assert "The end" in seen and len(shown) > 1
+
+
+@pytest.mark.parametrize("formula", ("\\[\\frac{a", "$$x"))
+def test_an_output_that_was_shortened_is_sent_again_when_another_is_the_last(outputs, formula):
+    "A list begins right behind it, so that its own text stays the same."
+    screen, shown, now = outputs
+    text = "All is well here. " * 41 + f"\n\nThe area is {formula}\n"
+    screen.show(text)
+    assert "…" in "".join(output["text/markdown"] for output in shown)
+    for more in ("- one key of them, which is the longest one, and more of it\n", "- second\n- third\n"):
+        text += more
+        now[0] += 5
+        screen.show(text)
+    assert len(shown) > 1 and "…" not in "".join(output["text/markdown"] for output in shown), shown
+
+
+def test_a_part_is_rendered_once_for_each_text(outputs, monkeypatch):
+    "What it costs is reckoned with what is then sent, in the first output as in the last."
+    from llama_nbchat import display
+    rendered, render = [], display.safe_markdown
+    monkeypatch.setattr(display, "safe_markdown", lambda text, *more: rendered.append(text) or render(text, *more))
+    screen, shown, now = outputs
+    screen.speaker = "somebody"
+    text = ""
+    for n in range(60):
+        now[0] += 1
+        text += f"Line {n} of **some** words, once.\n\n"
+        screen.show(text)
+    assert "somebody" in shown[0]["text/markdown"] and "somebody" not in shown[-1]["text/markdown"]
+    rendered = [text for text in rendered if text]
+    assert len(rendered) == len(set(rendered)) > 20

@@ -1,4 +1,4 @@
-"""What can be told in seconds: `python -m tools.check` looks for names that are nowhere, for a user's program that a type checker
+"""What can be told in seconds: `python -m tools.check` looks for names that are nowhere, for lines that are too long, for a user's program that a type checker
 does not understand, for modules that are not what their notebooks say, for notebooks that are not clean, and for an import that
 goes up. What can be put right by writing it anew is written anew, and told.
 """
@@ -12,7 +12,9 @@ from tools import stubs
 
 root = Path(__file__).parent.parent
 bin = Path(sys.executable).parent
-COMMANDS = {"names": ["ruff", "check", "--quiet", "."], "types": ["pyright", "--pythonpath", sys.executable]}
+COMMANDS = {"names": ["ruff", "check", "--quiet", "."],
+    "lines": ["ruff", "check", "--quiet", "--select", "E501", "--line-length", "120", "--extend-exclude", "_modidx.py", "llama_nbchat"],
+    "types": ["pyright", "--pythonpath", sys.executable]}
 
 
 def told_by(command):
