@@ -5,6 +5,7 @@ from llama_nbchat.errors import *
 from llama_nbchat.messages import *
 from llama_nbchat.reply import *
 from llama_nbchat.conversation import *
+from llama_nbchat.document import *
 from llama_nbchat.markdown import *
 from llama_nbchat.stop import *
 from llama_nbchat.exclusive import *
@@ -41,5 +42,6 @@ __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
     "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError",
+    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
+    "NotInstalledError", "UseError",
 ]
