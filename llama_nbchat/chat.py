@@ -29,7 +29,7 @@ from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
-from .once import cell_number, mark_as_shown
+from .once import cell_id, cell_number, mark_as_shown
 from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
@@ -48,12 +48,13 @@ _ELSEWHERE = {
     "chat.messages.NAME": "append_user_message append_assistant_message append_system_message append_turn get_messages",
     "chat.messages.append_user_message(...) and append_assistant_message(...)":
         "add_message append add append_message add_user_message add_assistant_message",
-    "chat.messages = ChatMessages.from_messages([...])": "set_messages load_messages set_history load_history load",
+    "chat.messages = ChatMessages.from_messages([...])": "set_messages load_messages set_history load_history",
     "chat.clear()": "reset clear_history new_chat restart start_new reset_history clear_messages",
     "chat.undo()": "pop back rewind", "chat.tree()": "branches turns", "chat.retry()": "regenerate again redo rerun",
     "chat.resume()": "go_on continue_ proceed",
     "chat.fork()": "copy clone branch duplicate __deepcopy__",
-    "chat.messages.get_messages(), and keep that": "save export dump to_dict to_json json to_list __reduce_ex__",
+    'chat.save("talk.json")': "dump to_json write_json save_messages save_history __reduce_ex__",
+    "chat.messages.get_messages()": "to_dict json to_list",
     "chat.last": "reply response answer output result last_reply last_response last_message",
     "chat.last.NAME": "text reasoning usage timings finish_reason interrupted left_out",
     "chat.context": "tokens n_tokens token_count num_tokens count_tokens context_window",
@@ -109,6 +110,12 @@ def _font_size(chat, pixels):
     raise ParameterError(f"font_size is a number of pixels, such as 16, not {pixels!r}.", name="font_size",
         nearest=None)
 
+# %% ../nbs/40_chat.ipynb #c61b43c5
+def _rerun(chat, rerun):
+    "What becomes of the turn of a cell that runs again: the new one takes its place, or comes after it."
+    if rerun in ("replace", "append"): return rerun
+    raise ParameterError(f'rerun is "replace" or "append", not {rerun!r}.', name="rerun", nearest=None)
+
 # %% ../nbs/40_chat.ipynb #0790ed69
 class Chat(Advises, called="chat", instead=_ELSEWHERE):
     "One conversation with a model."
@@ -119,6 +126,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
     model = _checked("model", _model)
     overflow = _checked("overflow", _overflow)
     font_size = _checked("font_size", _font_size)
+    rerun = _checked("rerun", _rerun)
+    store = None    # What keeps each chat that is not told another one: anything with `attach(chat)`
 
     def __init__(self,
         llm:Any=None,             # Whatever `load` takes: a path, a name, an address, a model; None: the demo model
@@ -128,6 +137,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         overflow:str|Callable="drop",  # What to do when the context window is full: see `fit`
         footer:bool=None,         # Show a few figures below each answer? None: `Chat.footer`
         images:bool=None,         # Show images from other hosts? None: `Chat.images`
+        rerun:str="replace",      # When a notebook's cell runs again: "replace" its turn, or "append" another
+        store:Any=None,           # What keeps the conversation, such as a `ChatStore`; None: `Chat.store`
         **params                  # Sampling parameters for each prompt: `temperature`, `max_tokens`, `seed`, ...
     ):
         self.watchers = []        # Functions of a reply and a delta: called for each delta, and when it has ended
@@ -135,6 +146,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         self._claim = None        # That of the answer that was begun last
         self.font_size = font_size
         self.overflow = overflow
+        self.rerun = rerun
         messages = vars(self)["messages"] = ChatMessages()
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
@@ -144,6 +156,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         elif is_address(llm): check_before_asking(llm, params)
         vars(self)["model"] = load(llm)
         self.params = params
+        if store is not None: self.store = store
+        if self.store is not None: self.store.attach(self)
 
     def __repr__(self): return f"Chat({trait(self.model, 'name')!r}, {counted(len(self.messages), 'message')})"
 
@@ -224,8 +238,8 @@ def _place(self:Chat, reply):
     reply.before = self.messages.tip if reply.instead_of is None else reply.instead_of.before
 
 # %% ../nbs/40_chat.ipynb #e28c6557
-def _tell(watcher, reply, delta):
-    try: watcher(reply, delta)
+def _tell(watcher, *what):
+    try: watcher(*what)
     except Exception as error:
         warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.", stacklevel=2)
 
@@ -286,9 +300,33 @@ def _begin(self:Chat, reply, params):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
+    if not reply.has_begun: self._sign(reply, params)
     reply.ended = False
     claim = Claim(self)
     return claim.taken_by(self._answer(reply, params, claim))
+
+# %% ../nbs/40_chat.ipynb #fbc50c2e
+@patch
+def _sign(self:Chat, reply, params):
+    "Notes who was asked, how and where."
+    reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
+    reply.cell,reply.run = cell_id(),cell_number()
+    if reply.instead_of is None and self.rerun == "replace": reply.instead_of = self._made_before(reply)
+
+# %% ../nbs/40_chat.ipynb #384a8338
+@patch
+def _made_before(self:Chat, reply):
+    "The first turn of the conversation that an earlier run of this cell has made; None if there is none."
+    if reply.cell is None: return None
+    return next((turn for turn in self.messages.turns if _is_of(turn, reply)), None)
+
+# %% ../nbs/40_chat.ipynb #f7e5562f
+def _is_of(turn, reply):
+    "Whether a turn, or what it took the place of, is of an earlier run of the same cell."
+    while turn is not None:
+        if turn.cell == reply.cell and turn.run != reply.run: return True
+        turn = turn.instead_of
+    return False
 
 # %% ../nbs/40_chat.ipynb #4170a19c
 def _reply_to(text, instead_of=None):

@@ -22,9 +22,11 @@ class Chat(Advises):
     model: Any
     overflow: Any
     font_size: Any
+    rerun: Any
+    store: Any
     watchers: Any
 
-    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., **params):
+    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., rerun: str=..., store: Any | None=..., **params):
         ...
 
     def __repr__(self):

@@ -2,10 +2,14 @@ from __future__ import annotations
 from typing import Any
 from llama_nbchat.reply import Reply
 
-__all__ = ['cell_number', 'mark_as_shown']
+__all__ = ['cell_number', 'cell_id', 'mark_as_shown']
 
 def cell_number() -> int | None:
     """The number of the cell that runs now."""
+    ...
+
+def cell_id() -> str | None:
+    """The id of the notebook's cell that runs now."""
     ...
 
 def mark_as_shown(reply: Reply):
