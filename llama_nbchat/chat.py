@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -21,7 +21,8 @@ from fastcore.basics import patch
 
 from .context import Context, fit
 from .conversation import ChatMessages
-from .display import GrowingText, conversation, open_screen
+from .document import noted
+from .display import GrowingText, conversation, open_screen, tell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, clipped, counted, made_printable, printable)
 from .exclusive import Claim
@@ -425,13 +426,14 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
         reply = going_on or _reply_to(prompt, instead_of)
         deltas = self._begin(reply, params)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
-        with suppress(AttributeError): growing.screen.speaker = _called(self.model)   # of those that show who speaks
+        tell(growing.screen, speaker=_called(self.model))
         try: self._read(deltas, reply, growing, button)
         except KeyboardInterrupt: button.pressed = True
         finally:
             button.armed = False
             deltas.close()
             self._commit(reply)
+            if reply is self.messages.tip: tell(growing.screen, noted=noted(self.messages, reply))
             growing.close(reply, note(self, reply, {**self.params, **params}, button.pressed))
             mark_as_shown(reply)
     if growing.failure:

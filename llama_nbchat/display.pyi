@@ -9,7 +9,7 @@ from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'loading', 'shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'loading', 'shell']
 
 def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
@@ -34,6 +34,10 @@ class Screen(Protocol):
     def close(self, text: str, reasoning: str=..., note: str=...):
         """Shows the finished text."""
         ...
+
+def tell(screen: Screen, **about):
+    """Sets attributes of a screen, if it can have them."""
+    ...
 
 class GrowingText:
     """Sees a reply grow, and shows its text from time to time."""
@@ -85,6 +89,7 @@ class _Layout:
 class NotebookScreen:
     """The outputs of a notebook cell for one text."""
     speaker: Any
+    noted: Any
     font_size: Any
     interval: Any
     images: Any

@@ -5,7 +5,11 @@ from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.errors import MessageError
 from llama_nbchat.reply import Reply
 
-__all__ = ['document_of', 'conversation_of', 'conversations_in', 'noted', 'embedded', 'found_in', 'node_id']
+__all__ = ['document_of', 'conversation_of', 'conversations_in', 'noted', 'kept_params', 'embedded', 'found_in', 'node_id']
+
+def kept_params(params: dict) -> dict:
+    """The parameters that JSON can hold, without those that may hold a secret."""
+    ...
 
 def document_of(messages: ChatMessages, **about) -> dict:
     """The conversation as a dict that JSON can hold, with all that is known about its turns."""

@@ -14,7 +14,7 @@ from fastcore.basics import patch
 
 from .chat import Chat, _tell
 from .conversation import Tree
-from .display import open_screen
+from .display import open_screen, tell
 from .errors import ChatError, clipped, counted
 from .model import can, trait
 from .reply import Reply
@@ -53,7 +53,9 @@ def _say_what_was_taken_back(self:Chat, turns):
     what = f"“{first}” and its answer" if len(
         turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
     line = f"took back {what} · chat.tree() still has {'it' if len(turns) == 1 else 'them'}"
-    open_screen(self.font_size).close("", note=line if turns else "there was nothing to take back")
+    screen = open_screen(self.font_size)
+    if turns: tell(screen, noted={"tip": self.messages.id_of(turns[-1]), "of": self.messages.id_of(self.messages.tip)})
+    screen.close("", note=line if turns else "there was nothing to take back")
 
 # %% ../nbs/41_history.ipynb #7b19e8b1
 @patch
