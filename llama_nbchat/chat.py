@@ -8,6 +8,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 __all__ = ['Chat']
 
 # %% ../nbs/40_chat.ipynb #91c1cd80
+import copy
 import math
 import time
 import warnings
@@ -30,7 +31,7 @@ from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
-from .once import cell_id, cell_number, mark_as_shown
+from .once import cell_id, cell_number, cells_in_order, mark_as_shown
 from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
@@ -312,22 +313,50 @@ def _sign(self:Chat, reply, params):
     "Notes who was asked, how and where."
     reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
     reply.cell,reply.run = cell_id(),cell_number()
-    if reply.instead_of is None and self.rerun == "replace": reply.instead_of = self._made_before(reply)
+    if reply.instead_of is None and self.rerun == "replace": self._replace_earlier_run(reply)
 
 # %% ../nbs/40_chat.ipynb #384a8338
 @patch
-def _made_before(self:Chat, reply):
-    "The first turn of the conversation that an earlier run of this cell has made; None if there is none."
-    if reply.cell is None: return None
-    return next((turn for turn in self.messages.turns if _is_of(turn, reply)), None)
+def _replace_earlier_run(self:Chat, reply):
+    "Puts a reply into the place of the first turn that an earlier run of its cell has made, if there is one."
+    path = self.messages.turns if reply.cell else []
+    old = reply.instead_of = next((turn for turn in path if _is_of(turn, reply)), None)
+    if old is None: return
+    place = {cell: n for n, cell in enumerate(cells_in_order())}
+    here = place.get(reply.cell)
+    before = path[:path.index(old)]
+    def comes_before(turn):
+        cell = _first_of(turn).cell
+        return turn in before if here is None or cell not in place else place[cell] < here
+    above = [turn for turn in path if comes_before(turn)]
+    if above != before: reply.instead_of = _copied_behind(_chain(above, path), old)
 
 # %% ../nbs/40_chat.ipynb #f7e5562f
 def _is_of(turn, reply):
     "Whether a turn, or what it took the place of, is of an earlier run of the same cell."
     while turn is not None:
-        if turn.cell == reply.cell and turn.run != reply.run: return True
+        if turn.cell == reply.cell: return turn.run != reply.run
         turn = turn.instead_of
     return False
+
+# %% ../nbs/40_chat.ipynb #321d7734
+def _first_of(turn):
+    "The turn in whose place a turn stands, with all that stood there since."
+    while turn.instead_of is not None: turn = turn.instead_of
+    return turn
+
+# %% ../nbs/40_chat.ipynb #eb58ce03
+def _chain(turns, path):
+    "The last one of these turns, each behind the one before; what follows in `path` already is not copied."
+    last = None
+    for n,turn in enumerate(turns): last = turn if turns[:n+1] == path[:n+1] else _copied_behind(last, turn)
+    return last
+
+# %% ../nbs/40_chat.ipynb #75d3afab
+def _copied_behind(before, turn):
+    new = copy.copy(turn)
+    new.before,new._id = before,(None, None)
+    return new
 
 # %% ../nbs/40_chat.ipynb #4170a19c
 def _reply_to(text, instead_of=None):

@@ -108,12 +108,16 @@ def _set_aside(chat, reply):
     "The turns that came after the one in whose place this one was asked, the last one first."
     left = chat.messages.left[-1:]
     if reply.instead_of is None or reply is not chat.messages.tip or not left: return []
-    later = []
-    turn = left[0]
-    while turn is not None and turn is not reply.instead_of:
-        later.append(turn)
+    kept = [*_back_from(reply), *_back_from(reply.instead_of)]
+    known = {id(turn.asked) for turn in kept}   # a turn that was put elsewhere is another one with the same prompt
+    return [turn for turn in _back_from(left[0]) if id(turn.asked) not in known]
+
+# %% ../nbs/35_notes.ipynb #c915fea6
+def _back_from(turn):
+    "A turn and those before it."
+    while turn is not None:
+        yield turn
         turn = turn.before
-    return [] if turn is None else later
 
 # %% ../nbs/35_notes.ipynb #cc57e9e8
 _FASTEST = 10_000   # Tokens a second that a model may write
