@@ -54,6 +54,10 @@ class GrowingText:
         """Shows how far the model is before its first piece."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
     def close(self, reply: Reply, note: str=...):
         """Shows the finished text, and the note, if there is any of them."""
         ...
@@ -93,6 +97,7 @@ class NotebookScreen:
     sources: Any
     outputs: Any
     begin: Any
+    before: Any
     sent: Any
     light: Any
     spent: Any
@@ -112,6 +117,10 @@ class NotebookScreen:
         """Shows a bar, or, where there is not much to read, only dots."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
 class TextScreen:
     """Standard output, or another text file."""
     interval: Any
@@ -119,6 +128,7 @@ class TextScreen:
     shown: Any
     thought: Any
     waits: Any
+    turns: Any
     end: Any
     code: Any
 
@@ -127,6 +137,10 @@ class TextScreen:
 
     def wait(self, done: int=..., total: int=...):
         """In a terminal, says what is waited for."""
+        ...
+
+    def wait_for(self, before: int) -> bool:
+        """In a terminal, says how many answers are waited for."""
         ...
 
     def show(self, text: str, reasoning: str=...):
