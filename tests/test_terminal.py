@@ -116,7 +116,7 @@ def test_a_terminal_is_told_what_is_waited_for(tmp_path):
     "Waiting, reasoning in a fainter colour, the text, its colours at the end of a line, and the note: in a real terminal."
     code = CHAT.replace("'Hello there'", "'<think>They say hello.</think># Hello\\n\\nthere'") + "chat.footer = True\nchat('Hello?')\n"
     seen = in_a_terminal(code)
-    assert "Ctrl+C stops" in seen and "\x1b[2mThey" in seen and "\x1b[01m# Hello" in seen and "tokens)" in seen, seen
+    assert "Ctrl+C stops" in seen and "\x1b[2mThey" in seen and "\x1b[01m# Hello" in seen and "(5 tokens" in seen, seen
     seen = re.sub("\x1b\\[2m[^\x1b]*\x1b\\[0m\x1b\\[\\d+D\x1b\\[K", "", seen)   # what was written and taken back
     lines = [re.sub("\x1b\\[[0-9;]*[mK]", "", line.rstrip("\r").split("\r")[-1]) for line in seen.split("\n")]
     assert lines[:6] == ["They say hello.", "", "# Hello", "", "there", ""], lines
