@@ -10,7 +10,6 @@ __all__ = ['Chat']
 # %% ../nbs/40_chat.ipynb #91c1cd80
 import copy
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -26,7 +25,7 @@ from .document import noted
 from .display import GrowingText, conversation, open_screen, tell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, clipped, counted, made_printable, printable)
-from .exclusive import Claim
+from .exclusive import Claim, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
@@ -194,13 +193,13 @@ def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
         deltas = None
         try:
             reply.begin(partial(Apart, trait(self.model, "marks")))
-            start = time.perf_counter()
+            start = working_time()
             deltas = self.model.stream(draft, **_whole({**self.params, **params}))
             for delta in deltas:
-                delta = reply.grow(delta, time.perf_counter() - start)
+                delta = reply.grow(delta, working_time() - start)
                 for watcher in self.watchers: _tell(watcher, reply, delta)
                 yield delta
-                start = time.perf_counter()
+                start = working_time()
             yield reply.complete()
         except ChatError: raise
         except Exception as error:
@@ -474,12 +473,22 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
 def _read(self:Chat, deltas, reply, growing, button):
     "Shows the reply as it grows, until it grows no more, or until an interrupt comes."
     if not reply.has_answer: growing(reply, Delta(progress=(0, 0)))
-    while not button.pressed:
-        button.armed = True
-        delta = next(deltas, None)
-        button.armed = False
-        if delta is None: return
-        growing(reply, delta)
+    with queue_shown(partial(_show_queue, growing, button)):
+        while not button.pressed:
+            button.armed = True
+            delta = next(deltas, None)
+            button.armed = False
+            if delta is None: return
+            growing(reply, delta)
+
+# %% ../nbs/40_chat.ipynb #af5e4fd7
+def _show_queue(growing, button, before):
+    "Shows how many answers come first; returns whether anybody sees it."
+    button.armed = False
+    shown = growing.wait_for(before)
+    button.armed = True
+    if button.pressed: raise KeyboardInterrupt
+    return shown
 
 # %% ../nbs/40_chat.ipynb #99a40e0e
 @patch

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from fastcore.basics import patch
 
-from .errors import printable
+from .errors import counted, printable
 from .installed import thread_time
 from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _lexer, _parser, safe_html,
     safe_markdown, safe_text)
@@ -112,6 +112,15 @@ def wait(self:GrowingText,
     "Shows how far the model is before its first piece."
     if self._is_time() or total and done == total: self._show(self.screen.wait, done, total)
 
+# %% ../nbs/30_display.ipynb #e2e9d4c0
+@patch
+def wait_for(self:GrowingText,
+    before:int   # Answers that the model writes before this one; 0: it is this one's turn
+) -> bool:       # Whether it is shown
+    "Shows how many answers are waited for."
+    show = getattr(self.screen, "wait_for", None)
+    return bool(show and self.screen.interval < math.inf and self._show(show, before))
+
 # %% ../nbs/30_display.ipynb #5071aedf
 @patch
 def close(self:GrowingText,
@@ -132,9 +141,9 @@ def _is_time(self:GrowingText):
 @patch
 def _show(self:GrowingText, show, *what, last=False):
     if self.failure and not last: return
-    try: show(*what)
+    try: return show(*what)
     except Exception as error: self.failure = error
-    self.shown_at = self.clock()
+    finally: self.shown_at = self.clock()
 
 # %% ../nbs/30_display.ipynb #3f8d27a6
 _BLOCK = re.compile(r"\s*(\d+[.)]|[-*+#>|`~<])")   # how a list, a heading, a quotation, a table, code or HTML begins
@@ -241,6 +250,7 @@ class NotebookScreen:
         self.sources = []
         self.outputs = []
         self.begin = clock()
+        self.before = 0              # answers that are waited for
         self.sent,self.light = 0,0   # bytes of all updates, and of those in which nothing moved up
         self.spent = 0.0             # seconds of all updates, of this thread alone
 
@@ -378,10 +388,29 @@ def wait(self:NotebookScreen,
     spent = self.sent > 4_000 * (1 + self.clock() - self.begin)
     if self.outputs and done < total and spent: return   # the text will need some, too
     bar = f"<progress value='{done}' max='{total}'></progress> {done:,} of {total:,} tokens read"
-    self._put_framed(_named(self.speaker), _quiet(f"{bar if total > 256 else 'Reading …'} · ■ stops"))
+    self._say(bar if total > 256 else "Reading …")
+
+# %% ../nbs/30_display.ipynb #8c6fc062
+@patch
+def wait_for(self:NotebookScreen,
+    before:int   # Answers that the model writes before this one; 0: it is this one's turn
+) -> bool:       # Whether it is shown
+    "Shows how many answers are waited for."
+    if self.sources: return False   # there is a text already
+    if before != self.before: self._say(_queue(before))
+    self.before = before
+    return True
+
+# %% ../nbs/30_display.ipynb #1623bf5f
+def _queue(before): return f"Waiting: {counted(before, 'answer')} before this one" if before else "Reading …"
+
+# %% ../nbs/30_display.ipynb #e4716904
+@patch
+def _say(self:NotebookScreen, html): self._put_framed(_named(self.speaker), _quiet(f"{html} · ■ stops"))
 
 # %% ../nbs/30_display.ipynb #9bed43c3
 _FAINT,_USUAL,_BACK = "\x1b[2m","\x1b[0m","\x1b[{}D\x1b[K"   # the last: back, and clear the rest
+_TURNING = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"   # what stands before a line that waits, one after the other
 
 class TextScreen:
     "Standard output, or another text file."
@@ -394,6 +423,7 @@ class TextScreen:
         self.shown = 0       # characters of the text
         self.thought = 0     # and of the reasoning
         self.waits = 0       # characters of a line that says so
+        self.turns = 0       # how often it has been written
         self.end = ""        # the end of the text that was shown
         self.code = None     # In a block of code: the fence that ends it, and the language
 
@@ -402,12 +432,13 @@ class TextScreen:
         total:int=0   # Tokens that it has to read
     ):
         "In a terminal, says what is waited for."
-        if not self._obeys() or self.shown or self.thought: return
-        far = f"{done:,} of {total:,} tokens read" if total > 256 else "Reading …"
-        self._end_waiting()
-        line = f"{far} · Ctrl+C stops"
-        self.waits = len(line)
-        self._write(f"{_FAINT}{line}{_USUAL}")
+        self._say(f"{done:,} of {total:,} tokens read" if total > 256 else "Reading …")
+
+    def wait_for(self,
+        before:int   # Answers that the model writes before this one; 0: it is this one's turn
+    ) -> bool:       # Whether it is shown
+        "In a terminal, says how many answers are waited for."
+        return self._say(_queue(before))
 
     def show(self,
         text:str,          # As far as it has grown
@@ -447,6 +478,18 @@ def _obeys(self:TextScreen):
         "dumb"): return False
     try: return (self.file or sys.stdout).fileno() >= 0
     except (AttributeError, OSError, ValueError): return False
+
+# %% ../nbs/30_display.ipynb #468e155e
+@patch
+def _say(self:TextScreen, text):
+    "Says what is waited for, if this is a terminal and there is no text yet; returns whether that is so."
+    if not self._obeys() or self.shown or self.thought: return False
+    self._end_waiting()
+    line = f"{_TURNING[self.turns % len(_TURNING)]} {text} · Ctrl+C stops"[:get_terminal_size().columns - 1]
+    self.turns += 1
+    self.waits = len(line)
+    self._write(f"{_FAINT}{line}{_USUAL}")
+    return True
 
 # %% ../nbs/30_display.ipynb #e271349b
 @patch

@@ -58,6 +58,10 @@ class GrowingText:
         """Shows how far the model is before its first piece."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
     def close(self, reply: Reply, note: str=...):
         """Shows the finished text, and the note, if there is any of them."""
         ...
@@ -98,6 +102,7 @@ class NotebookScreen:
     sources: Any
     outputs: Any
     begin: Any
+    before: Any
     sent: Any
     light: Any
     spent: Any
@@ -117,6 +122,10 @@ class NotebookScreen:
         """Shows a bar, or, where there is not much to read, only dots."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
 class TextScreen:
     """Standard output, or another text file."""
     interval: Any
@@ -124,6 +133,7 @@ class TextScreen:
     shown: Any
     thought: Any
     waits: Any
+    turns: Any
     end: Any
     code: Any
 
@@ -132,6 +142,10 @@ class TextScreen:
 
     def wait(self, done: int=..., total: int=...):
         """In a terminal, says what is waited for."""
+        ...
+
+    def wait_for(self, before: int) -> bool:
+        """In a terminal, says how many answers are waited for."""
         ...
 
     def show(self, text: str, reasoning: str=...):
