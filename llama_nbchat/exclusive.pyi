@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable']
+__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -40,6 +40,10 @@ class Claim:
     def close(self):
         """Ends it, if that is still to be done; what has been written is left to the generator."""
         ...
+
+def at_work(number: int) -> bool:
+    """Whether an answer of this model is at work just now."""
+    ...
 
 class _Life:
     """How long a `llama_cpp.Llama` can be used: until it is closed, by the process that has seen it first."""
