@@ -28,7 +28,6 @@ from fastcore.basics import patch
 from ..errors import ChatError, ParameterError, StateError, shown
 from ..exclusive import at_work
 from .cache import WORTH_KEEPING, States, Transcripts, useful
-from .decoder import Decoder
 from .engine import Engine
 from .saved import digest_of, read_about, read_state, write_state
 from .states import are_tokens, is_transcript, transcripts_of
@@ -89,8 +88,11 @@ class StateFolder:
         self.full = False                                 # could something not be written?
         self.told,self.untold = set(),[]                  # what has gone wrong
         self.lock = threading.RLock()
+        self.made = True
         try: os.makedirs(path, mode=0o700, exist_ok=True)
-        except (OSError, ValueError) as error: self._note(f"{str(path)!r} can't be made: {error}. No states are kept.")
+        except OSError as error:
+            self.made = False
+            self._note(f"{str(path)!r} can't be made: {error.strerror}. No states are kept.")
 
 # %% ../../nbs/29_kept.ipynb #65999889
 @patch
@@ -108,8 +110,9 @@ def tell(self:StateFolder):
 # %% ../../nbs/29_kept.ipynb #7178e119
 @patch
 def _usable(self:StateFolder):
+    if not self.made: return False
     try: why = _whose(os.stat(self.path))
-    except (OSError, ValueError): why = "is not there any more"
+    except OSError: why = "is not there any more"
     if why == "is not there any more": self._note(f"{str(self.path)!r} {why}: no more states are kept.")
     elif why: self._note(f"{str(self.path)!r} {why}: no state in it is believed, and none is kept there. "
         f"If it is yours, type os.chmod({str(self.path)!r}, 0o700).")
@@ -148,9 +151,10 @@ def _about(self:StateFolder, name):
     path = self.path/name
     try:
         info = os.lstat(path)
+        if not stat.S_ISREG(info.st_mode): return None
         if whose := _whose(info):
-            return self._note(f"{str(path)!r} {whose}: this state is not believed, since it would decide what is answered.")
-        about,digest = read_about(path) if stat.S_ISREG(info.st_mode) else ({}, "")
+            return self._note(f"{str(path)!r} {whose}: this state is not believed, or it might decide what is answered.")
+        about,digest = read_about(path)
     except (OSError, StateError): return None
     fingerprint,tokens,saved = (about.get(part) for part in ("fingerprint", "tokens", "transcripts"))
     if digest != _FILE.fullmatch(name)[2] or fingerprint != self.fingerprint: return None
@@ -184,9 +188,21 @@ def _read(self:StateFolder, name, most):
         with suppress(OSError): os.utime(path)
         if about.get("fingerprint") == self.fingerprint and about.get("tokens") == self.known[name].tokens:
             return about["tokens"],state
+    self._pass_over(name)
+
+@patch
+def _pass_over(self:StateFolder, name):
     with self.lock:
         self.known.pop(name, None)
         self.passed_over.add(name)
+
+@patch
+def forget(self:StateFolder,
+    tokens:list[int]   # What it is said to hold
+):
+    "Passes over a state that llama.cpp does not take."
+    for name,kept in list(self.known.items()):
+        if kept.tokens == tokens: self._pass_over(name)
 
 # %% ../../nbs/29_kept.ipynb #21eb37b9
 @patch
@@ -197,7 +213,7 @@ def wants(self:StateFolder,
 ) -> bool:
     "Whether the folder should have this state, since it holds too little of it."
     if len(tokens) < _SHORTEST or self.full: return False
-    known = len(tokens) - WORTH_KEEPING if at_end else len(tokens) * 2 // 3
+    known = len(tokens) - 1 if at_end else len(tokens) * 2 // 3
     self.look()
     with self.lock: held = [kept.tokens for kept in self.known.values()] + [kept[0] for kept in self.waiting]
     return not any(_begins(tokens, other, known + 1, trimmable) for other in held)
@@ -208,27 +224,40 @@ def _begins(tokens, other, n, trimmable):
 
 # %% ../../nbs/29_kept.ipynb #b0990a78
 @patch
-def keep(self:StateFolder, tokens, transcripts, state, trimmable):
+def keep(self:StateFolder,
+    tokens:list[int],        # What the state holds
+    transcripts:list[list],  # That lead to them
+    state:bytes,             # From `Decoder.save`
+    trimmable:bool,          # Is a part of it of use?
+    at_end:bool=False        # Is it to be written at once?
+):
     "Writes a state, as soon as the one before it is written."
     about = {"fingerprint": self.fingerprint, "tokens": tokens, "transcripts": transcripts}
-    if not threading.main_thread().is_alive(): return self._write(tokens, about, state, trimmable)
+    if at_end: return self._write(tokens, about, state, trimmable)
     with self.lock:
         self.waiting[1:] = [(tokens, about, state, trimmable)]
         if self.writer and self.writer.is_alive(): return
         self.writer = threading.Thread(target=self._write_all, name="states")
-    with suppress(RuntimeError): self.writer.start()
+        try: self.writer.start()
+        except RuntimeError: self._write_all()   # there can be no more threads
 
 # %% ../../nbs/29_kept.ipynb #61b6d3fc
 @patch
 def _write_all(self:StateFolder):
-    while True:
-        with self.lock:
-            if not self.waiting:
-                self.writer = None
-                return
+    while self.writer:
         try: self._write(*self.waiting[0])
         finally:
-            with self.lock: del self.waiting[0]
+            with self.lock:
+                del self.waiting[0]
+                if not self.waiting: self.writer = None
+
+@patch
+def wait(self:StateFolder,
+    seconds:float  # At most
+):
+    "Returns when all is written that was to be."
+    writer = self.writer
+    if writer and writer.is_alive() and writer is not threading.current_thread(): writer.join(seconds)
 
 # %% ../../nbs/29_kept.ipynb #bfa15d8a
 @patch
@@ -277,11 +306,11 @@ class KeptTranscripts(Transcripts):
     def longest(self, text):
         "How many characters of a text are known, and their tokens."
         self.folder.look()
-        with self.folder.lock: new = [(name, kept) for name,kept in self.folder.known.items() if name not in self.learned]
-        for name,kept in new:
+        with self.folder.lock: new = {name: self.folder.known[name] for name in self.folder.known.keys() - self.learned}
+        for kept in new.values():
             for transcript in kept.transcripts:
                 if transcript[:2] not in self.known: self.add(*transcript)
-            self.learned.add(name)
+        self.learned |= new.keys()
         self.folder.tell()
         return super().longest(text)
 
@@ -308,6 +337,11 @@ class KeptStates(States):
         super().add(tokens, state, trimmable)
         self._keep(tokens, lambda: state, trimmable)
 
+    def drop(self, useless):
+        "Forgets one that can't be had back, in the folder, too."
+        super().drop(useless)
+        self.folder.forget(useless[0])
+
     def settle(self, decoder, at_end=False):
         "Keeps the conversation that the decoder holds, if it has grown enough."
         if decoder.size() <= self.budget: self._keep(list(decoder.tokens), decoder.save, decoder.trimmable, at_end)
@@ -320,7 +354,8 @@ class KeptStates(States):
 
     def _keep(self, tokens, save, trimmable, at_end=False):
         if not self.folder.wants(tokens, trimmable, at_end): return
-        self.folder.keep(tokens, transcripts_of(self.transcripts, tokens)[-_LATEST:], save(), trimmable)
+        transcripts = transcripts_of(self.transcripts, tokens)[-_LATEST:]
+        self.folder.keep(tokens, transcripts, save(), trimmable, at_end)
 
 # %% ../../nbs/29_kept.ipynb #8d87349a
 _LAST_SECONDS = 2
@@ -329,6 +364,7 @@ def _keep_at_the_end(decoder, states):
     "Keeps what is in memory, as far as the folder has not got it."
     try: decoder.check()
     except ChatError: return   # closed, or loaded by the parent of this process
+    states.folder.wait(_LAST_SECONDS)
     if not at_work(id(decoder.llm)) and decoder.is_ours():
         if decoder.trimmable: decoder.trim(len(decoder.tokens))
         states.settle(decoder, at_end=True)
@@ -340,7 +376,7 @@ _TIMES = 4   # the budget of the memory
 
 @patch
 def keep_states(self:Engine,
-    folder:str|os.PathLike|bool=True  # Where; True: the usual folder for caches. States in it are read, and others written
+    folder:str|os.PathLike|bool=True  # Where; True: the usual place for caches. It must be the user's own
 ):
     "Keeps the states of conversations in a folder, where another process finds them. They tell what was said."
     path = states_folder(folder)

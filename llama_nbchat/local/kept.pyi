@@ -35,6 +35,7 @@ class StateFolder:
     told: Any
     untold: Any
     lock: Any
+    made: Any
 
     def __init__(self, path: Path, budget: int, fingerprint: dict, last: int):
         ...
@@ -51,12 +52,20 @@ class StateFolder:
         """The state that holds most of the wanted tokens; None if there is none."""
         ...
 
+    def forget(self, tokens: list[int]):
+        """Passes over a state that llama.cpp does not take."""
+        ...
+
     def wants(self, tokens: list[int], trimmable: bool, at_end: bool) -> bool:
         """Whether the folder should have this state, since it holds too little of it."""
         ...
 
-    def keep(self, tokens, transcripts, state, trimmable):
+    def keep(self, tokens: list[int], transcripts: list[list], state: bytes, trimmable: bool, at_end: bool=...):
         """Writes a state, as soon as the one before it is written."""
+        ...
+
+    def wait(self, seconds: float):
+        """Returns when all is written that was to be."""
         ...
 
     def make_room(self):
@@ -89,6 +98,10 @@ class KeptStates(States):
 
     def add(self, tokens, state, trimmable):
         """Puts one aside."""
+        ...
+
+    def drop(self, useless):
+        """Forgets one that can't be had back, in the folder, too."""
         ...
 
     def settle(self, decoder, at_end=...):

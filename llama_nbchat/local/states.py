@@ -72,7 +72,7 @@ def _save(self:Engine, path, messages):
 def transcripts_of(
     transcripts:Transcripts,  # All that are known
     tokens:list[int]          # What a cache holds
-) -> list[list]:              # Of each: prompt, answer, whole characters, how many of the tokens, and one that is missing
+) -> list[list]:              # Prompt, answer, whole characters, how many of the tokens, and one that is missing
     "The transcripts that lead to these tokens, the latest last, as far as there is room."
     found = []
     room = _TRANSCRIPT_CHARACTERS
