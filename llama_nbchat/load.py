@@ -211,7 +211,8 @@ _SOURCES = [
 # %% ../nbs/32_load.ipynb #2b4122ee
 def load(
     source:Any=None,  # A file, a name, an address, a `Llama`, a `ChatModel`, or one like it; None: the demo model
-    **params          # For a file: those of `llama_cpp.Llama`, as `n_ctx` (tokens); for a server: `model`, `api_key`
+    **params          # For a file: those of `llama_cpp.Llama`, as `n_ctx` (tokens), `cache_bytes`, `keep_states`;
+                      # for a server: `model`, `api_key`
 ) -> ChatModel:       # Ready to chat with
     "A model to chat with. Raises `ModelNotFoundError`, `ModelFileError`, `ModelTypeError` or `ParameterError`."
     kind = next(kind for kind in _SOURCES if kind.takes(source))

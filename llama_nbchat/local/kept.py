@@ -153,7 +153,7 @@ def _about(self:StateFolder, name):
         info = os.lstat(path)
         if not stat.S_ISREG(info.st_mode): return None
         if whose := _whose(info):
-            return self._note(f"{str(path)!r} {whose}: this state is not believed, or it might decide what is answered.")
+            return self._note(f"{str(path)!r} {whose}: it is not believed, since a state decides what is answered.")
         about,digest = read_about(path)
     except (OSError, StateError): return None
     fingerprint,tokens,saved = (about.get(part) for part in ("fingerprint", "tokens", "transcripts"))
@@ -212,7 +212,7 @@ def wants(self:StateFolder,
     at_end:bool        # Is this the last opportunity?
 ) -> bool:
     "Whether the folder should have this state, since it holds too little of it."
-    if len(tokens) < _SHORTEST or self.full: return False
+    if len(tokens) < _SHORTEST or self.full or not self._usable(): return False
     known = len(tokens) - 1 if at_end else len(tokens) * 2 // 3
     self.look()
     with self.lock: held = [kept.tokens for kept in self.known.values()] + [kept[0] for kept in self.waiting]
