@@ -137,6 +137,25 @@ def test_an_engine_that_nobody_holds(folder, never_stopped):
     assert ask(engine_with(folder), followed(messages)) == never_stopped[1]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_are_known_as_they_were_written(folder, seed):
+    "Odd ones are tokenized in another way than they were written; the last tokens of a talk are kept, however few they are."
+    engine, plain = engine_with(folder), load(**SETTINGS)
+    odd = dict(temperature=5.0, seed=seed, min_p=0.0, top_p=1.0, top_k=0, max_tokens=90)
+    messages = talked(engine, TALK[:2], **odd)
+    assert messages == talked(plain, TALK[:2], **odd)
+    engine.states.folder.wait(30)
+    for text in ("Thanks", "Thank you"):
+        asked = followed(messages, text)
+        answer, _ = ask(engine, asked, max_tokens=3)
+        assert answer == ask(plain, asked, max_tokens=3)[0]
+        messages = [*asked, {"role": "assistant", "content": answer}]
+    held = list(engine.decoder.tokens)
+    engine.llm.close()
+    assert held in [read_about(file)[0]["tokens"] for file in written(folder)]
+    assert ask(engine_with(folder), followed(messages)) == ask(plain, followed(messages))
+
+
 def test_forks_and_turns_taken_back(folder):
     "An earlier place of the talk is found as well, and a talk that begins like it."
     engine, plain = engine_with(folder), load(**SETTINGS)
@@ -400,18 +419,22 @@ def test_what_others_may_have_written(folder, never_stopped, what, how):
     assert (what == "folder") == (set(written(folder)) == before)
 
 
-def test_contents_of_another_name(folder, never_stopped):
-    "A right file by a wrong name, and tokens that are not those of the state."
-    engine = engine_with(folder)
-    messages = talked(engine)
-    engine.llm.close()
-    file, = written(folder)
-    key, _ = file.stem.split("-")
-    for name in (f"{key}-{'0' * 32}.state", f"{'0' * 16}-{file.stem[-32:]}.state"):
-        file = file.rename(folder/name)
-        with no_word(): assert ask(engine_with(folder), followed(messages))[1].cached_tokens == 0
-        file, *_ = [file]
-        for other in set(written(folder)) - {file}: other.unlink()
+def test_contents_of_another_name(folder, tmp_path):
+    "A right file by a wrong name is not believed: a changed one, that of other settings, that of another model."
+    files = {}
+    for n_ctx in (512, 1024):
+        engine = engine_with(tmp_path/str(n_ctx), n_ctx=n_ctx)
+        messages = talked(engine)
+        engine.llm.close()
+        files[n_ctx], = written(tmp_path/str(n_ctx))
+    (other, _), (key, digest) = (files[n_ctx].stem.split("-") for n_ctx in (512, 1024))
+    folder.mkdir(mode=0o700)
+    later = engine_with(folder)
+    for n_ctx, name in ((1024, f"{key}-{'0' * 32}"), (1024, f"{other}-{digest}"), (512, f"{key}-{files[512].stem[-32:]}")):
+        shutil.copy(files[n_ctx], folder/f"{name}.state")
+    with no_word(): assert ask(later, followed(messages))[1].cached_tokens == 0
+    shutil.copy(files[1024], folder)
+    assert ask(engine_with(folder), followed(messages))[1].cached_tokens
 
 
 # The disk

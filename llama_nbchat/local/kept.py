@@ -176,20 +176,13 @@ def best(self:StateFolder,
         with self.lock: held = {name: useful(kept.tokens, wanted, trimmable) for name,kept in self.known.items()}
         name = max(held, key=held.get, default=None)
         if name is None or held[name] < least: return None
-        if found := self._read(name, most): return found
+        with suppress(KeyError, OSError, StateError):
+            found = self.known[name].tokens,read_state(self.path/name, most)[1]
+            with suppress(OSError): os.utime(self.path/name)   # used last
+            return found
+        self._pass_over(name)
 
 # %% ../../nbs/29_kept.ipynb #f195e6f3
-@patch
-def _read(self:StateFolder, name, most):
-    "The tokens and the state in a file, which is the last used now; None if it can't be read."
-    path = self.path/name
-    with suppress(OSError, StateError):
-        about,state = read_state(path, most)
-        with suppress(OSError): os.utime(path)
-        if about.get("fingerprint") == self.fingerprint and about.get("tokens") == self.known[name].tokens:
-            return about["tokens"],state
-    self._pass_over(name)
-
 @patch
 def _pass_over(self:StateFolder, name):
     with self.lock:
