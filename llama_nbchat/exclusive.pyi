@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work']
+__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work', 'before_end']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -51,6 +51,7 @@ class _Life:
     process: Any
     guarded: Any
     closed: Any
+    last: Any
 
     def __init__(self, model):
         ...
@@ -67,8 +68,16 @@ class _Life:
         """Frees what a closed `Llama` is made of, unless an answer is at work, which will do so when it ends."""
         ...
 
+    def part(self):
+        """Does what is to be done before the end, if this process may."""
+        ...
+
 def life_of(model: Any) -> _Life | None:
     """The life of a `Llama`, which begins when it is first seen here; None for everything else."""
+    ...
+
+def before_end(model: Any, call: Callable):
+    """Has it called once, before the model is freed or the program ends."""
     ...
 
 def check_usable(model: Any):

@@ -26,7 +26,7 @@ from typing import Any
 from fastcore.basics import patch
 
 from ..errors import ChatError, ParameterError, StateError, shown
-from ..exclusive import at_work
+from ..exclusive import at_work, before_end
 from .cache import WORTH_KEEPING, States, Transcripts, useful
 from .engine import Engine
 from .saved import digest_of, read_about, read_state, write_state
@@ -353,16 +353,20 @@ class KeptStates(States):
 # %% ../../nbs/29_kept.ipynb #8d87349a
 _LAST_SECONDS = 2
 
-def _keep_at_the_end(decoder, states):
+def _keep_all(decoder, states):
     "Keeps what is in memory, as far as the folder has not got it."
-    try: decoder.check()
-    except ChatError: return   # closed, or loaded by the parent of this process
     states.folder.wait(_LAST_SECONDS)
     if not at_work(id(decoder.llm)) and decoder.is_ours():
         if decoder.trimmable: decoder.trim(len(decoder.tokens))
         states.settle(decoder, at_end=True)
     states.settle_all(decoder.trimmable, _LAST_SECONDS)
     states.folder.tell()
+
+def _when_gone(decoder, states):
+    "Runs when nobody holds the engine any more."
+    with suppress(ChatError):   # closed, or loaded by the parent of this process
+        decoder.check()
+        _keep_all(decoder, states)
 
 # %% ../../nbs/29_kept.ipynb #cbe82e03
 _TIMES = 4   # the budget of the memory
@@ -377,5 +381,8 @@ def keep_states(self:Engine,
     there = StateFolder(path, _TIMES * self.states.budget, self._fingerprint(), self.llm.n_vocab() - 1)
     self.transcripts = KeptTranscripts(self.transcripts.names, there)
     self.states = KeptStates(self.states.budget, there, self.transcripts)
-    end = weakref.finalize(self, _keep_at_the_end, self.decoder, self.states)
-    self.llm._stack.callback(end)   # it runs once, whatever comes first
+    gone = weakref.finalize(self, _when_gone, self.decoder, self.states)
+    gone.atexit = False
+    def last():
+        if found := gone.detach(): _keep_all(*found[2])   # it is there still: nothing is kept twice
+    before_end(self.llm, last)
