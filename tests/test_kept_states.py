@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import weakref
@@ -18,7 +19,7 @@ import pytest
 
 from tools.benchmarks.random_model import make_hybrid, make_recurrent, make_sliding
 import llama_nbchat
-from llama_nbchat import Chat, ParameterError, load
+from llama_nbchat import Chat, ChatError, ParameterError, load
 from llama_nbchat.local import kept, saved
 from llama_nbchat.local.saved import read_about
 
@@ -442,7 +443,7 @@ def test_contents_of_another_name(folder, tmp_path):
 def test_a_folder_that_goes_away(folder, never_stopped):
     "It is not made again: who deletes it wants to forget."
     engine = engine_with(folder)
-    with one_warning("is not there any more: no more states are kept"):
+    with one_warning("No such file or directory. No more states are kept."):
         messages = talked(engine)
         engine.states.folder.wait(30)
         shutil.rmtree(folder)
@@ -578,3 +579,19 @@ def test_two_engines_of_one_llama(folder):
     gc.collect()
     assert written(folder) == []
     assert ask(other, followed(messages, "Thanks"))[0] == expected[0]
+
+
+def test_a_llama_that_is_closed_during_an_answer(folder):
+    "By another thread: its state is kept when the answer has come to its end, and not while it is at work."
+    engine, later = engine_with(folder), []
+    messages = talked(engine)
+    engine.states.folder.wait(30)
+    def work():
+        with pytest.raises(ChatError, match="has been closed"):
+            for _ in engine.stream(followed(messages), temperature=0, max_tokens=500, logit_bias={engine.llm.token_eos(): -100}): later.append(len(engine.decoder.tokens))
+    thread = threading.Thread(target=work)
+    thread.start()
+    while len(later) < 5: time.sleep(0.001)
+    engine.llm.close()
+    thread.join()
+    assert max(len(read_about(file)[0]["tokens"]) for file in written(folder)) >= later[-1]

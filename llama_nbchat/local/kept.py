@@ -111,12 +111,13 @@ def tell(self:StateFolder):
 @patch
 def _usable(self:StateFolder):
     if not self.made: return False
-    try: why = _whose(os.stat(self.path))
-    except OSError: why = "is not there any more"
-    if why == "is not there any more": self._note(f"{str(self.path)!r} {why}: no more states are kept.")
-    elif why: self._note(f"{str(self.path)!r} {why}: no state in it is believed, and none is kept there. "
+    try: whose = _whose(os.stat(self.path))
+    except OSError as error:
+        self._note(f"{str(self.path)!r} can't be used any more: {error.strerror}. No more states are kept.")
+        return False
+    if whose: self._note(f"{str(self.path)!r} {whose}: no state in it is believed, and none is kept there. "
         f"If it is yours, type os.chmod({str(self.path)!r}, 0o700).")
-    return not why
+    return not whose
 
 # %% ../../nbs/29_kept.ipynb #371e4c63
 _FILE = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})\.state")
@@ -138,6 +139,7 @@ def _names(self:StateFolder):
     try: return [name for name in os.listdir(self.path) if _FILE.fullmatch(name)]
     except OSError: return []
 
+# %% ../../nbs/29_kept.ipynb #3967e3aa
 @patch
 def _used(self:StateFolder, name):
     "When a file was used last, in nanoseconds."
@@ -189,6 +191,7 @@ def _pass_over(self:StateFolder, name):
         self.known.pop(name, None)
         self.passed_over.add(name)
 
+# %% ../../nbs/29_kept.ipynb #c1061599
 @patch
 def forget(self:StateFolder,
     tokens:list[int]   # What it is said to hold
@@ -211,6 +214,7 @@ def wants(self:StateFolder,
     with self.lock: held = [kept.tokens for kept in self.known.values()] + [kept[0] for kept in self.waiting]
     return not any(_begins(tokens, other, known + 1, trimmable) for other in held)
 
+# %% ../../nbs/29_kept.ipynb #d3b5e3f0
 def _begins(tokens, other, n, trimmable):
     "Whether the `n` first tokens, or more, are had from another state."
     return other[:n] == tokens[:n] and (trimmable or other == tokens[:len(other)])
@@ -244,6 +248,7 @@ def _write_all(self:StateFolder):
                 del self.waiting[0]
                 if not self.waiting: self.writer = None
 
+# %% ../../nbs/29_kept.ipynb #b126e193
 @patch
 def wait(self:StateFolder,
     seconds:float  # At most
@@ -269,6 +274,7 @@ def _write(self:StateFolder, tokens, about, state, trimmable):
     for other in {*useless} - {name}: self._remove(other)
     self.make_room()
 
+# %% ../../nbs/29_kept.ipynb #3e98e7bd
 @patch
 def _remove(self:StateFolder, name):
     with suppress(OSError): os.unlink(self.path/name)
@@ -362,6 +368,7 @@ def _keep_all(decoder, states):
     states.settle_all(decoder.trimmable, _LAST_SECONDS)
     states.folder.tell()
 
+# %% ../../nbs/29_kept.ipynb #3aa5d134
 def _when_gone(decoder, states):
     "Runs when nobody holds the engine any more."
     with suppress(ChatError):   # closed, or loaded by the parent of this process
