@@ -22,7 +22,8 @@ from typing import Any
 from .errors import ChatError, ModelTypeError
 
 # %% ../nbs/06_exclusive.ipynb #09aef0f4
-__all__ = ["Claim", "in_turn", "beside", "queue_shown", "working_time", "life_of", "check_usable", "at_work", "before_end"]
+__all__ = ["Claim", "in_turn", "beside", "queue_shown", "working_time", "life_of", "check_usable", "at_work",
+    "before_end"]
 
 # %% ../nbs/06_exclusive.ipynb #51163654
 _process = [os.getpid()]
