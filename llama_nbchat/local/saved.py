@@ -76,7 +76,7 @@ def replace_file(
         with suppress(OSError): os.unlink(beside)   # it is not there any more, if all went well
 
 # %% ../../nbs/27_saved.ipynb #a5d6cfb7
-def _encoded(about): return json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
+def _as_json(about): return json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 # %% ../../nbs/27_saved.ipynb #c0079681
 _BEGIN = b"llama_nbchat state "
@@ -89,7 +89,7 @@ def write_state(
     mode:int=0o666         # Of a new file, as far as the umask allows; 0o600: nobody else reads it
 ):
     "Writes a state in one step. Raises `StateError` if it can't be written; then the old file is as it was."
-    about = _encoded(about)
+    about = _as_json(about)
     line = b"%b%b %d %d %d\n" % (_BEGIN, _VERSION, zlib.crc32(state, zlib.crc32(about)), len(about), len(state))
     try: replace_file(_name(path), [line, about, state], mode)
     except (OSError, ValueError) as error:
@@ -167,7 +167,7 @@ def digest_of(
     about:dict   # Whatever JSON can hold
 ) -> str:        # 32 characters
     "The digest that `read_about` tells for a state about this."
-    return _digest(_encoded(about))
+    return _digest(_as_json(about))
 
 # %% ../../nbs/27_saved.ipynb #69776cf2
 def _digest(text): return hashlib.sha256(text).hexdigest()[:32]
