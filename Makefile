@@ -26,11 +26,11 @@ demo: $(VENV)/.package
 check: $(VENV)/.dev
 	$(BIN)/python -m tools.check
 
-# One thread for each model: see tests/conftest.py, which says how to try more than a part of all moments, too.
+# One thread for each model, and the longest files first: see tests/conftest.py, which says how to try more than a part of all moments, too.
+# The notebooks are run by tests/test_notebooks.py: all that nbdev-test runs, and what comes out is compared.
 test: export OMP_THREAD_LIMIT = 1
 test: check
-	PYTHONUNBUFFERED=1 $(BIN)/nbdev-test --do-print
-	$(BIN)/python -m pytest -v --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest -v --durations=15 --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export
