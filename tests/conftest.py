@@ -11,9 +11,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # waits for the other in a loop, a hundred times more. Read by OpenMP when llama.cpp is imported, also in kernels.
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
-# The files that take longest, the longest first. (The one of the live chat needs the site, which the first one builds.)
+# The files that take longest, the longest first; but what needs the site comes later than what builds it.
 LONGEST = [Path(__file__).with_name(f"test_{name}.py") for name in
-    ("site", "notebooks", "live", "lite", "browser", "smollm2", "states", "engine")]
+    ("notebooks", "browser", "site", "lite", "live", "kernel", "smollm2", "files", "states", "engine", "server", "renderers")]
 assert all(map(Path.exists, LONGEST)), "LONGEST names a file that is gone"
 
 EVERY_MOMENT = bool(os.environ.get("EVERY_MOMENT"))   # as in the nightly run: all of them, and not a part
