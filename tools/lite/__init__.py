@@ -28,7 +28,7 @@ ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and wh
 }
 
 HOW = ("This runs where you read it: Python, the package and the demo model are in your browser, and nothing is sent. It needs Chrome or Edge, "
-    "version 137 or newer, and loads some twenty megabytes to begin with. The stop button stops an answer; to end any other program, restart "
+    "version 137 or newer, and loads not quite thirty megabytes to begin with. The stop button stops an answer; to end any other program, restart "
     "the kernel.")
 
 
