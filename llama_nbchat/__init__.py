@@ -29,6 +29,7 @@ from llama_nbchat.display import *
 from llama_nbchat.notes import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
+from llama_nbchat.awaited import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):

@@ -9,6 +9,7 @@ from llama_nbchat.errors import ChatError
 from llama_nbchat.model import can
 from llama_nbchat.model import window
 from llama_nbchat.reply import Reply
+from collections.abc import AsyncIterator
 from llama_nbchat.conversation import Tree
 
 __all__ = ['Chat']
@@ -28,6 +29,10 @@ class Chat(Advises):
         ...
 
     def __repr__(self):
+        ...
+
+    def astream(self, text: str | list | None=..., **params) -> AsyncIterator[str]:
+        """Sends a prompt and gives the pieces of the answer as they come, for `async for`. Raises a `ChatError`."""
         ...
 
     @property

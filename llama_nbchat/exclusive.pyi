@@ -1,11 +1,12 @@
 from __future__ import annotations
 from typing import Any
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'in_turn', 'beside', 'life_of', 'check_usable']
+__all__ = ['Claim', 'Worker', 'pause', 'in_turn', 'beside', 'life_of', 'check_usable']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -67,6 +68,17 @@ def life_of(model: Any) -> _Life | None:
 
 def check_usable(model: Any):
     """Raises `ModelTypeError` for a `Llama` that has been closed, or that was loaded before the process was forked."""
+    ...
+
+class Worker(threading.Thread):
+    """A thread that reads an answer for somebody else. It ends with that answer, or soon after `stopped` is set."""
+    stopped: Any
+
+    def __init__(self, name: str):
+        ...
+
+def pause(seconds: float):
+    """Waits. Raises `KeyboardInterrupt` in a `Worker`, as soon as it is told to stop."""
     ...
 
 def in_turn(model: Any, deltas: Iterator, alone: bool=...) -> Iterator:
