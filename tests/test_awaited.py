@@ -68,7 +68,7 @@ def test_hundreds_over_a_few_chats_and_one_model():
     most = [0]
     async def watch():
         while True:
-            most[0] = max(most[0], len(workers()))
+            most[0] = max(most[0], sum(worker.deltas.gi_frame is not None for worker in workers()))
             await asyncio.sleep(0.005)
     async def work():
         watching = asyncio.create_task(watch())
@@ -80,7 +80,7 @@ def test_hundreds_over_a_few_chats_and_one_model():
     for k, chat in enumerate(chats):
         assert [turn.prompt for turn in chat.messages.turns] == [f"prompt {n}" for n in range(k, 300, 5)]
         assert in_order(chat) and all(turn.text and not turn.interrupted for turn in chat.messages.turns)
-    assert most[0] <= 10   # five, and some at their last line
+    assert most[0] <= 5   # one for each chat; others are at their last line
 
 
 def test_a_thousand_wait_without_a_thread():
@@ -90,7 +90,7 @@ def test_a_thousand_wait_without_a_thread():
         chats = [Chat(model) for _ in range(1000)]
         tasks = [asyncio.create_task(chat.aprompt("Hello")) for chat in chats]
         await asyncio.sleep(0.05)
-        threads = len(workers())
+        threads = sum(worker.deltas.gi_frame is not None for worker in workers())
         assert await asyncio.wait_for(asyncio.to_thread(lambda: 42), 20) == 42
         for task in tasks[20:]: task.cancel()
         done = await asyncio.gather(*tasks, return_exceptions=True)
