@@ -73,9 +73,9 @@ def _fields(value):
     if not isinstance(fields, dict) or not as_usual: return None
     return {name: getattr(value, name, ...) for name,field in fields.items() if field.repr}
 
-# %% ../nbs/42_view.ipynb #a5db70c0
+# %% ../nbs/42_view.ipynb #fb23c093
 def _some(items, number, most, write):
-    "The texts of the first items, one at least and `number` at most, as far as they take no more than `most` characters."
+    "The texts of the first items, one at least and `number` at most, as far as `most` characters take them."
     texts = []
     for item in islice(items, number):
         text = write(item, most)

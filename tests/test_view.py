@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections import Counter, OrderedDict, deque, namedtuple
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -229,3 +229,23 @@ def test_plots():
     for n in range(50): many.plot([n, n])
     assert "[… 30 more …]" in view(many) and len(view(many)) <= 2000
     plt.close("all")
+
+
+@pytest.mark.parametrize("n_ctx", (128, 512, 2048))
+def test_a_prompt_with_variables_leaves_room_for_the_answer(n_ctx):
+    "What fits is there as a whole; what does not is cut, and that is said of a text."
+    from llama_nbchat import Chat, load
+    from llama_nbchat.magics import _fitted
+    chat = Chat(load(n_ctx=n_ctx))
+    def tokens(prompt): return chat._count([{"role": "user", "content": prompt}])
+    rng = random.Random(n_ctx)
+    for number in (1, 10, 100, 1000, 10_000):
+        text = " ".join(rng.choices(("Mars", "is", "red", "12,5", "größer", "😀"), k=number))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            prompt = _fitted("What of {text} and {{text}}?", {"text": text}, chat)
+        whole = f"What of {text} and {{text}}?"
+        if tokens(whole) <= n_ctx // 2: assert prompt == whole and not said
+        else: assert (tokens(prompt) <= n_ctx // 2 or len(prompt) < 250) and "left out" in prompt and "{text} has" in str(said[0].message)
+    frame = pd.DataFrame(np.random.default_rng(1).random((1000, 20)))
+    assert tokens(_fitted("{frame}", {"frame": frame}, chat)) <= n_ctx // 2 or n_ctx == 128
