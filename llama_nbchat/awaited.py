@@ -7,8 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/awaited.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/43_awaited.ipynb #6719d106
-import asyncio
+# %% ../nbs/43_awaited.ipynb #07b9f17d
 import contextvars
 import threading
 import time
@@ -26,6 +25,16 @@ from .reply import Reply
 # %% ../nbs/43_awaited.ipynb #0d310b34
 __all__ = []
 
+# %% ../nbs/43_awaited.ipynb #40fe8ce8
+def _asyncio():
+    "The package `asyncio`. Raises `ChatError` where none of its event loops runs."
+    import asyncio
+    try: asyncio.get_running_loop()
+    except RuntimeError:
+        raise ChatError("An answer can be awaited in asyncio's event loop alone. Elsewhere, let a thread read it: in "
+            "trio, write await trio.to_thread.run_sync(chat.prompt, text).") from None
+    return asyncio
+
 # %% ../nbs/43_awaited.ipynb #902b9a0e
 _lines = {}                     # by the id of what is waited for
 _changing = threading.Lock()    # of any line; held for a moment only
@@ -38,10 +47,10 @@ class _Line:
         self.taken = 0
         self.waiting = deque()  # of futures, each of the event loop in which somebody waits
 
-# %% ../nbs/43_awaited.ipynb #fa8cee6f
+# %% ../nbs/43_awaited.ipynb #e88662a1
 async def _place(of, most, places):
     "Waits for one of `most` places at a chat or a model. `places`, an `ExitStack`, gives it back when it is closed."
-    place = asyncio.get_running_loop().create_future()
+    place = _asyncio().get_running_loop().create_future()
     with _changing:
         line = _lines.setdefault(id(of), _Line(of))
         free = line.taken < most
@@ -72,13 +81,14 @@ def _give(place, line):
     if place.done(): _leave(line)   # cancelled meanwhile
     else: place.set_result(None)
 
-# %% ../nbs/43_awaited.ipynb #3f9eb3f1
+# %% ../nbs/43_awaited.ipynb #aedadbe5
 _PATIENCE = 1.0   # Seconds: of the model for its reader, and of a reader for a step of the model
 _LOOK = 0.1       # Seconds after which the event loop looks around, also if there is no news
 
 class _Reader(Worker):
     "Reads an answer in a thread, for somebody who awaits it in an event loop."
     def __init__(self, deltas, places, piecewise):
+        asyncio = _asyncio()
         super().__init__(f"answer for {asyncio.current_task().get_name()}")
         self.deltas = deltas
         self.places = places            # left when the answer has ended
@@ -135,22 +145,19 @@ async def piece(self:_Reader) -> str|None:   # None: that was all
     try: raise error
     finally: del error        # it knows this frame
 
-# %% ../nbs/43_awaited.ipynb #41266711
+# %% ../nbs/43_awaited.ipynb #400ef21b
 @patch
 async def end(self:_Reader):
     "Stops the model, if it is still writing, and waits a second at most until it has."
     self.stopped.set()
     self.asked.set()
     latest = time.monotonic() + _PATIENCE
-    while not self.ended and time.monotonic() < latest: await asyncio.sleep(0.001)
+    with suppress(ChatError):   # the event loop is closed, and nobody is left who could wait
+        while not self.ended and time.monotonic() < latest: await _asyncio().sleep(0.001)
 
-# %% ../nbs/43_awaited.ipynb #520eabd4
+# %% ../nbs/43_awaited.ipynb #287efc7a
 async def _begun(chat, reply, params, piecewise):
     "A thread that reads the answer; it begins when chat and model have a place for it."
-    try: asyncio.get_running_loop()
-    except RuntimeError:
-        raise ChatError("An answer can be awaited in asyncio's event loop alone. Elsewhere, let a thread read it: in "
-            "trio, write await trio.to_thread.run_sync(chat.prompt, text).") from None
     with ExitStack() as places:
         await _place(chat, 1, places)
         await _place(chat.model, _AT_ONCE, places)

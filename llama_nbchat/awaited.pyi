@@ -38,6 +38,14 @@ class _Reader(Worker):
         """Keeps the event loop from sleeping until there is news: only when awake it notices a notebook's stop button."""
         ...
 
+    async def piece(self) -> str | None:
+        """The next piece of the answer, when it is there. Raises what the model has raised."""
+        ...
+
+    async def end(self):
+        """Stops the model, if it is still writing, and waits a second at most until it has."""
+        ...
+
 class _AwaitedPieces(Advises, AsyncIterator):
     """The pieces of an answer, as they come, for `async for`."""
 
@@ -45,4 +53,8 @@ class _AwaitedPieces(Advises, AsyncIterator):
         ...
 
     def __anext__(self):
+        ...
+
+    async def aclose(self):
+        """Stops the model. What was read stays in the conversation."""
         ...

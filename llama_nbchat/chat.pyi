@@ -31,6 +31,10 @@ class Chat(Advises):
     def __repr__(self):
         ...
 
+    async def aprompt(self, text: str | list | None=..., **params) -> Reply:
+        """Sends a prompt and waits for the answer, in an event loop. Cancelling stops the model. Raises a `ChatError`."""
+        ...
+
     def astream(self, text: str | list | None=..., **params) -> AsyncIterator[str]:
         """Sends a prompt and gives the pieces of the answer as they come, for `async for`. Raises a `ChatError`."""
         ...
