@@ -5,6 +5,7 @@ from llama_nbchat.errors import *
 from llama_nbchat.messages import *
 from llama_nbchat.reply import *
 from llama_nbchat.conversation import *
+from llama_nbchat.document import *
 from llama_nbchat.markdown import *
 from llama_nbchat.stop import *
 from llama_nbchat.exclusive import *
@@ -31,6 +32,7 @@ from llama_nbchat.chat import *
 from llama_nbchat.history import *
 from llama_nbchat.view import *
 from llama_nbchat.awaited import *
+from llama_nbchat.keep import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):
@@ -44,5 +46,6 @@ __all__ = [
     "load", "models", "view", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel",
     "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError",
+    "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
+    "NotInstalledError", "UseError",
 ]

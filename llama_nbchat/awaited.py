@@ -155,13 +155,13 @@ async def end(self:_Reader):
     with suppress(ChatError):   # the event loop is closed, and nobody is left who could wait
         while not self.ended and time.monotonic() < latest: await _asyncio().sleep(0.001)
 
-# %% ../nbs/43_awaited.ipynb #287efc7a
+# %% ../nbs/43_awaited.ipynb #6cd4ae95
 async def _begun(chat, reply, params, piecewise):
     "A thread that reads the answer; it begins when chat and model have a place for it."
     with ExitStack() as places:
         await _place(chat, 1, places)
         await _place(chat.model, _AT_ONCE, places)
-        reader = _Reader(chat._begin(reply, params), places.pop_all(), piecewise)
+        reader = _Reader(chat._begin(reply, params, in_cell=False), places.pop_all(), piecewise)
     try: reader.start()
     except RuntimeError as error:
         reader.places.close()

@@ -8,28 +8,30 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/chat.html.md"""
 __all__ = ['Chat']
 
 # %% ../nbs/40_chat.ipynb #91c1cd80
+import copy
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from numbers import Real
+from threading import current_thread, main_thread
 from typing import Any
 
 from fastcore.basics import patch
 
 from .context import Context, fit
 from .conversation import ChatMessages
-from .display import GrowingText, conversation, open_screen
+from .document import noted
+from .display import GrowingText, conversation, open_screen, tell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, clipped, counted, made_printable, printable)
-from .exclusive import Claim, Worker
+from .exclusive import Claim, Worker, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
-from .once import cell_number, mark_as_shown
+from .once import cell_id, cell_number, cells_in_order, mark_as_shown
 from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
@@ -50,12 +52,13 @@ _ELSEWHERE = {
     "chat.messages.NAME": "append_user_message append_assistant_message append_system_message append_turn get_messages",
     "chat.messages.append_user_message(...) and append_assistant_message(...)":
         "add_message append add append_message add_user_message add_assistant_message",
-    "chat.messages = ChatMessages.from_messages([...])": "set_messages load_messages set_history load_history load",
+    "chat.messages = ChatMessages.from_messages([...])": "set_messages load_messages set_history load_history",
     "chat.clear()": "reset clear_history new_chat restart start_new reset_history clear_messages",
     "chat.undo()": "pop back rewind", "chat.tree()": "branches turns", "chat.retry()": "regenerate again redo rerun",
     "chat.resume()": "go_on continue_ proceed",
     "chat.fork()": "copy clone branch duplicate __deepcopy__",
-    "chat.messages.get_messages(), and keep that": "save export dump to_dict to_json json to_list __reduce_ex__",
+    'chat.save("talk.json")': "dump to_json write_json save_messages save_history __reduce_ex__",
+    "chat.messages.get_messages()": "to_dict json to_list",
     "chat.last": "reply response answer output result last_reply last_response last_message",
     "chat.last.NAME": "text reasoning usage timings finish_reason interrupted left_out",
     "chat.context": "tokens n_tokens token_count num_tokens count_tokens context_window",
@@ -111,6 +114,12 @@ def _font_size(chat, pixels):
     raise ParameterError(f"font_size is a number of pixels, such as 16, not {pixels!r}.", name="font_size",
         nearest=None)
 
+# %% ../nbs/40_chat.ipynb #c61b43c5
+def _rerun(chat, rerun):
+    "What becomes of the turn of a cell that runs again: the new one takes its place, or comes after it."
+    if rerun in ("replace", "append"): return rerun
+    raise ParameterError(f'rerun is "replace" or "append", not {rerun!r}.', name="rerun", nearest=None)
+
 # %% ../nbs/40_chat.ipynb #0790ed69
 class Chat(Advises, called="chat", instead=_ELSEWHERE):
     "One conversation with a model."
@@ -121,6 +130,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
     model = _checked("model", _model)
     overflow = _checked("overflow", _overflow)
     font_size = _checked("font_size", _font_size)
+    rerun = _checked("rerun", _rerun)
+    store = None    # What keeps each chat that is not told another one: anything with `attach(chat)`
 
     def __init__(self,
         llm:Any=None,             # Whatever `load` takes: a path, a name, an address, a model; None: the demo model
@@ -130,6 +141,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         overflow:str|Callable="drop",  # What to do when the context window is full: see `fit`
         footer:bool=None,         # Show a few figures below each answer? None: `Chat.footer`
         images:bool=None,         # Show images from other hosts? None: `Chat.images`
+        rerun:str="replace",      # When a notebook's cell runs again: "replace" its turn, or "append" another
+        store:Any=None,           # What keeps the conversation, such as a `ChatStore`; None: `Chat.store`
         **params                  # Sampling parameters for each prompt: `temperature`, `max_tokens`, `seed`, ...
     ):
         self.watchers = []        # Functions of a reply and a delta: called for each delta, and when it has ended
@@ -137,6 +150,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         self._claim = None        # That of the answer that was begun last
         self.font_size = font_size
         self.overflow = overflow
+        self.rerun = rerun
         messages = vars(self)["messages"] = ChatMessages()
         if footer is not None: self.footer = footer
         if images is not None: self.images = images
@@ -146,6 +160,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         elif is_address(llm): check_before_asking(llm, params)
         vars(self)["model"] = load(llm)
         self.params = params
+        if store is not None: self.store = store
+        if self.store is not None: self.store.attach(self)
 
     def __repr__(self): return f"Chat({trait(self.model, 'name')!r}, {counted(len(self.messages), 'message')})"
 
@@ -180,13 +196,13 @@ def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
         deltas = None
         try:
             reply.begin(partial(Apart, trait(self.model, "marks")))
-            start = time.perf_counter()
+            start = working_time()
             deltas = self.model.stream(draft, **_whole({**self.params, **params}))
             for delta in deltas:
-                delta = reply.grow(delta, time.perf_counter() - start)
+                delta = reply.grow(delta, working_time() - start)
                 for watcher in self.watchers: _tell(watcher, reply, delta)
                 yield delta
-                start = time.perf_counter()
+                start = working_time()
             yield reply.complete()
         except ChatError: raise
         except Exception as error:
@@ -226,8 +242,8 @@ def _place(self:Chat, reply):
     reply.before = self.messages.tip if reply.instead_of is None else reply.instead_of.before
 
 # %% ../nbs/40_chat.ipynb #e28c6557
-def _tell(watcher, reply, delta):
-    try: watcher(reply, delta)
+def _tell(watcher, *what):
+    try: watcher(*what)
     except Exception as error:
         warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.", stacklevel=2)
 
@@ -284,13 +300,65 @@ def _count(self:Chat, messages):
 
 # %% ../nbs/40_chat.ipynb #27f5bd99
 @patch
-def _begin(self:Chat, reply, params):
+def _begin(self:Chat, reply, params, in_cell=True):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
+    if not reply.has_begun: self._sign(reply, params, in_cell and current_thread() is main_thread())
     reply.ended = False
     claim = Claim(self)
     return claim.taken_by(self._answer(reply, params, claim))
+
+# %% ../nbs/40_chat.ipynb #fbc50c2e
+@patch
+def _sign(self:Chat, reply, params, in_cell):
+    "Notes who was asked, how and where."
+    reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
+    if in_cell: reply.cell,reply.run = cell_id(),cell_number()
+    if reply.instead_of is None and self.rerun == "replace": self._replace_earlier_run(reply)
+
+# %% ../nbs/40_chat.ipynb #384a8338
+@patch
+def _replace_earlier_run(self:Chat, reply):
+    "Puts a reply into the place of the first turn that an earlier run of its cell has made, if there is one."
+    path = self.messages.turns if reply.cell else []
+    old = reply.instead_of = next((turn for turn in path if _is_of(turn, reply)), None)
+    if old is None: return
+    place = {cell: n for n, cell in enumerate(cells_in_order())}
+    here = place.get(reply.cell)
+    before = path[:path.index(old)]
+    def comes_before(turn):
+        cell = _first_of(turn).cell
+        return turn in before if here is None or cell not in place else place[cell] < here
+    above = [turn for turn in path if comes_before(turn)]
+    if above != before: reply.instead_of = _copied_behind(_chain(above, path), old)
+
+# %% ../nbs/40_chat.ipynb #f7e5562f
+def _is_of(turn, reply):
+    "Whether a turn, or what it took the place of, is of an earlier run of the same cell."
+    while turn is not None:
+        if turn.cell == reply.cell: return turn.run != reply.run
+        turn = turn.instead_of
+    return False
+
+# %% ../nbs/40_chat.ipynb #321d7734
+def _first_of(turn):
+    "The turn in whose place a turn stands, with all that stood there since."
+    while turn.instead_of is not None: turn = turn.instead_of
+    return turn
+
+# %% ../nbs/40_chat.ipynb #eb58ce03
+def _chain(turns, path):
+    "The last one of these turns, each behind the one before; what follows in `path` already is not copied."
+    last = None
+    for n,turn in enumerate(turns): last = turn if turns[:n+1] == path[:n+1] else _copied_behind(last, turn)
+    return last
+
+# %% ../nbs/40_chat.ipynb #75d3afab
+def _copied_behind(before, turn):
+    new = copy.copy(turn)
+    new.before,new._id = before,(None, None)
+    return new
 
 # %% ../nbs/40_chat.ipynb #4170a19c
 def _reply_to(text, instead_of=None):
@@ -390,13 +458,14 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
         reply = going_on or _reply_to(prompt, instead_of)
         deltas = self._begin(reply, params)
         growing = GrowingText(open_screen(self.font_size, live, self.images))
-        with suppress(AttributeError): growing.screen.speaker = _called(self.model)   # of those that show who speaks
+        tell(growing.screen, speaker=_called(self.model))
         try: self._read(deltas, reply, growing, button)
         except KeyboardInterrupt: button.pressed = True
         finally:
             button.armed = False
             deltas.close()
             self._commit(reply)
+            if reply is self.messages.tip: tell(growing.screen, noted=noted(self.messages, reply))
             growing.close(reply, note(self, reply, {**self.params, **params}, button.pressed))
             mark_as_shown(reply)
     if growing.failure:
@@ -408,12 +477,22 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
 def _read(self:Chat, deltas, reply, growing, button):
     "Shows the reply as it grows, until it grows no more, or until an interrupt comes."
     if not reply.has_answer: growing(reply, Delta(progress=(0, 0)))
-    while not button.pressed:
-        button.armed = True
-        delta = next(deltas, None)
-        button.armed = False
-        if delta is None: return
-        growing(reply, delta)
+    with queue_shown(partial(_show_queue, growing, button)):
+        while not button.pressed:
+            button.armed = True
+            delta = next(deltas, None)
+            button.armed = False
+            if delta is None: return
+            growing(reply, delta)
+
+# %% ../nbs/40_chat.ipynb #af5e4fd7
+def _show_queue(growing, button, before):
+    "Shows how many answers come first; returns whether anybody sees it."
+    button.armed = False
+    shown = growing.wait_for(before)
+    button.armed = True
+    if button.pressed: raise KeyboardInterrupt
+    return shown
 
 # %% ../nbs/40_chat.ipynb #99a40e0e
 @patch

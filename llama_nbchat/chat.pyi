@@ -6,11 +6,18 @@ from llama_nbchat.context import Context
 from llama_nbchat.display import conversation
 from llama_nbchat.errors import Advises
 from llama_nbchat.errors import ChatError
+from llama_nbchat.errors import MessageError
+from llama_nbchat.errors import MessageTypeError
+from llama_nbchat.load import load
 from llama_nbchat.model import can
 from llama_nbchat.model import window
 from llama_nbchat.reply import Reply
 from collections.abc import AsyncIterator
 from llama_nbchat.conversation import Tree
+from llama_nbchat.errors import ConversationFileError
+from llama_nbchat.errors import ModelNotFoundError
+from llama_nbchat.errors import StateError
+import os
 
 __all__ = ['Chat']
 
@@ -23,9 +30,11 @@ class Chat(Advises):
     model: Any
     overflow: Any
     font_size: Any
+    rerun: Any
+    store: Any
     watchers: Any
 
-    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., **params):
+    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., rerun: str=..., store: Any | None=..., **params):
         ...
 
     def __repr__(self):
@@ -95,6 +104,25 @@ class Chat(Advises):
 
     def resume(self, **params) -> Reply:
         """Goes on with an answer that was stopped or cut. Raises `ChatError` if there is nothing to go on with."""
+        ...
+
+    def save(self, path: str | os.PathLike, state: bool=...):
+        """Writes the conversation as JSON. Raises `ConversationFileError` or `StateError` for what can't be written."""
+        ...
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, model: Any | None=..., **options) -> Chat:
+        """A chat that goes on where a saved one was. Raises `ConversationFileError`, or `ModelNotFoundError`."""
+        ...
+
+    @classmethod
+    def from_messages(cls, messages: Any, model: Any | None=..., **options) -> Chat:
+        """A chat that goes on with these messages. Raises `MessageError` or `MessageTypeError` for what are none."""
+        ...
+
+    @classmethod
+    def from_notebook(cls, path: str | os.PathLike, model: Any | None=..., number: int=..., **options) -> Chat:
+        """A chat that goes on with a conversation in a notebook. Raises `ConversationFileError` if there is none."""
         ...
 
 class _Pieces(Advises, Iterator):

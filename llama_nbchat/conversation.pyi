@@ -82,6 +82,10 @@ class ChatMessages(Advises):
     def __repr__(self):
         ...
 
+    def id_of(self, turn: Reply | None) -> str:
+        """The name under which a turn is known outside: the same wherever the same was said before it."""
+        ...
+
 class Tree(list):
     """The turns of a conversation, also those that were taken back. Its text shows which one follows which."""
     depths: Any

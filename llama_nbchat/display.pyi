@@ -9,7 +9,7 @@ from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'loading', 'shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'loading', 'shell']
 
 def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
@@ -35,6 +35,10 @@ class Screen(Protocol):
         """Shows the finished text."""
         ...
 
+def tell(screen: Screen, **about):
+    """Sets attributes of a screen, if it can have them."""
+    ...
+
 class GrowingText:
     """Sees a reply grow, and shows its text from time to time."""
     screen: Any
@@ -52,6 +56,10 @@ class GrowingText:
 
     def wait(self, done: int=..., total: int=...):
         """Shows how far the model is before its first piece."""
+        ...
+
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
         ...
 
     def close(self, reply: Reply, note: str=...):
@@ -85,6 +93,7 @@ class _Layout:
 class NotebookScreen:
     """The outputs of a notebook cell for one text."""
     speaker: Any
+    noted: Any
     font_size: Any
     interval: Any
     images: Any
@@ -93,6 +102,7 @@ class NotebookScreen:
     sources: Any
     outputs: Any
     begin: Any
+    before: Any
     sent: Any
     light: Any
     spent: Any
@@ -112,6 +122,10 @@ class NotebookScreen:
         """Shows a bar, or, where there is not much to read, only dots."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
 class TextScreen:
     """Standard output, or another text file."""
     interval: Any
@@ -119,6 +133,7 @@ class TextScreen:
     shown: Any
     thought: Any
     waits: Any
+    turns: Any
     end: Any
     code: Any
 
@@ -127,6 +142,10 @@ class TextScreen:
 
     def wait(self, done: int=..., total: int=...):
         """In a terminal, says what is waited for."""
+        ...
+
+    def wait_for(self, before: int) -> bool:
+        """In a terminal, says how many answers are waited for."""
         ...
 
     def show(self, text: str, reasoning: str=...):

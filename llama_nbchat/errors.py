@@ -7,8 +7,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 # %% auto #0
 __all__ = ['printable', 'ChatError', 'made_printable', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError',
            'MessageTypeError', 'MessageError', 'ParameterError', 'ContextOverflowError', 'GenerationError',
-           'StateError', 'NotInstalledError', 'clipped', 'counted', 'in_bytes', 'shown', 'name_here',
-           'check_parameters', 'UseError', 'Advises']
+           'StateError', 'ConversationFileError', 'NotInstalledError', 'clipped', 'counted', 'in_bytes', 'shown',
+           'name_here', 'check_parameters', 'UseError', 'Advises']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
 import re
@@ -18,7 +18,8 @@ from textwrap import shorten
 
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
-           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "NotInstalledError", "UseError",
+           "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
+           "NotInstalledError", "UseError",
            "check_parameters",
            "name_here", "clipped", "counted", "in_bytes", "shown", "Advises", "printable", "made_printable"]
 
@@ -91,6 +92,10 @@ class GenerationError(ChatError, RuntimeError):
 # %% ../nbs/00_errors.ipynb #2aa7b7a4
 class StateError(ChatError, ValueError):
     "The file at `path` holds no state that this model could go on from."
+
+# %% ../nbs/00_errors.ipynb #f9a59443
+class ConversationFileError(ChatError, ValueError):
+    "The file at `path` holds no conversation, or can't be written."
 
 # %% ../nbs/00_errors.ipynb #995bbc9a
 class NotInstalledError(ChatError, ImportError):

@@ -3,7 +3,7 @@ from typing import Any
 from collections.abc import Collection
 from collections.abc import Iterable
 
-__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'clipped', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
+__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'ConversationFileError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'clipped', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey: control characters other than the end of a line and a tab."""
@@ -53,6 +53,10 @@ class GenerationError(ChatError, RuntimeError):
 
 class StateError(ChatError, ValueError):
     """The file at `path` holds no state that this model could go on from."""
+    ...
+
+class ConversationFileError(ChatError, ValueError):
+    """The file at `path` holds no conversation, or can't be written."""
     ...
 
 class NotInstalledError(ChatError, ImportError):

@@ -3,10 +3,11 @@ from typing import Any
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'Worker', 'pause', 'in_turn', 'beside', 'life_of', 'check_usable']
+__all__ = ['Claim', 'Worker', 'pause', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -79,6 +80,20 @@ class Worker(threading.Thread):
 
 def pause(seconds: float):
     """Waits. Raises `KeyboardInterrupt` in a `Worker`, as soon as it is told to stop."""
+    ...
+
+class _Here(threading.local):
+    """What is known of the waiting of a thread."""
+    show: Any
+    waited: Any
+
+@contextmanager
+def queue_shown(show: Callable) -> Iterator[None]:
+    """Within the block, a turn of this thread that waits is shown, and not warned of."""
+    ...
+
+def working_time() -> float:
+    """Seconds, by a clock of this thread that stands still while a turn waits."""
     ...
 
 def in_turn(model: Any, deltas: Iterator, alone: bool=...) -> Iterator:

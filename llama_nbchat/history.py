@@ -12,9 +12,9 @@ from copy import copy
 
 from fastcore.basics import patch
 
-from .chat import Chat
+from .chat import Chat, _tell
 from .conversation import Tree
-from .display import open_screen
+from .display import open_screen, tell
 from .errors import ChatError, clipped, counted
 from .model import can, trait
 from .reply import Reply
@@ -53,7 +53,9 @@ def _say_what_was_taken_back(self:Chat, turns):
     what = f"“{first}” and its answer" if len(
         turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
     line = f"took back {what} · chat.tree() still has {'it' if len(turns) == 1 else 'them'}"
-    open_screen(self.font_size).close("", note=line if turns else "there was nothing to take back")
+    screen = open_screen(self.font_size)
+    if turns: tell(screen, noted={"tip": self.messages.id_of(turns[-1]), "of": self.messages.id_of(self.messages.tip)})
+    screen.close("", note=line if turns else "there was nothing to take back")
 
 # %% ../nbs/41_history.ipynb #7b19e8b1
 @patch
@@ -66,6 +68,7 @@ def _asked_turns(self:Chat):
 def _go(self:Chat, turn):
     self.messages.go(turn)
     self._asked = None,None
+    for watcher in self.watchers: _tell(getattr(watcher, "moved", bool))
 
 # %% ../nbs/41_history.ipynb #2ac485b1
 @patch
@@ -120,9 +123,13 @@ def fork(self:Chat) -> Chat:  # With the same model, messages and settings
     other = copy(self)
     (reply, tip) = self._asked
     messages = vars(other)["messages"] = copy(self.messages)
-    other._claim,other.params,other.watchers = None,self.params,list(self.watchers)
+    other._claim,other.params = None,self.params
+    other.watchers = [_follower(watcher, other) for watcher in self.watchers]
     other._asked = copy(reply),messages.tip if tip is self.messages.tip else tip
     return other
+
+# %% ../nbs/41_history.ipynb #7480686f
+def _follower(watcher, chat): return watcher.for_chat(chat) if hasattr(watcher, "for_chat") else watcher
 
 # %% ../nbs/41_history.ipynb #2144da0a
 @patch

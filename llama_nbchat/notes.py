@@ -86,6 +86,10 @@ def note(
     "What is said below an answer; nothing if it is complete and no figures are wanted."
     notes = [*_ending(chat, reply, params, stopped)]
     if old := _edited(reply): notes.append(f"instead of “{clipped(old.asked.text)}”")
+    if later := _set_aside(chat, reply):
+        it = "it" if len(later) == 1 else "them"
+        number = chat.messages.tree().index(later[0])
+        notes.append(f"set aside {counted(len(later), 'later turn')} · chat.go(chat.tree()[{number}]) brings {it} back")
     if n := reply.left_out:
         begin = " ".join(next(turn.asked.text for turn in chat.messages.turns if turn.asked).split())[:40]
         turns = "the first turn" if n == 1 else f"the first {n} turns"
@@ -98,6 +102,22 @@ def _edited(reply):
     "The turn in whose place this one was asked with another prompt."
     old = reply.instead_of
     return old if old is not None and old.asked and old.prompt != reply.prompt else None
+
+# %% ../nbs/35_notes.ipynb #c1149999
+def _set_aside(chat, reply):
+    "The turns that came after the one in whose place this one was asked, the last one first."
+    left = chat.messages.left[-1:]
+    if reply.instead_of is None or reply is not chat.messages.tip or not left: return []
+    kept = [*_back_from(reply), *_back_from(reply.instead_of)]
+    known = {id(turn.asked) for turn in kept}   # a turn that was put elsewhere is another one with the same prompt
+    return [turn for turn in _back_from(left[0]) if id(turn.asked) not in known]
+
+# %% ../nbs/35_notes.ipynb #c915fea6
+def _back_from(turn):
+    "A turn and those before it."
+    while turn is not None:
+        yield turn
+        turn = turn.before
 
 # %% ../nbs/35_notes.ipynb #cc57e9e8
 _FASTEST = 10_000   # Tokens a second that a model may write

@@ -127,11 +127,16 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self.sent = None               # What it got in their place; None: the conversation
         self.ended = False             # Has it come to an end, be it by an interrupt?
+        self.model = None              # What the model is called that was asked
+        self.params = {}               # The sampling parameters that it was asked with
+        self.cell = None               # The id of the notebook's cell that has asked, where the front end tells it
+        self.run = None                # In which run of a cell it was asked: its number in the kernel
         self._log,self._pieces,self._thoughts,self._calls = [],[],[],()   # all deltas, and what they bring
         self._usage,self._earlier = Usage(),Usage()   # of the part that is being written, and of those before it
         self._prefill,self._first,self._total = None,None,0.0   # seconds
         self._way,self._before_this,self._begun_at = _AsTheyCome,(True, None),0   # see `begin`
         self._settled,self._dicts = None,None   # its messages, once it has ended
+        self._id = None,None   # what it is called outside, and behind which system message
 
     def __str__(self): return self.text
 
@@ -280,6 +285,7 @@ def begin(self:Reply,
     self.finish_reason = None
     self.error = None
     self.ended = False
+    self._id = None,None
     self._read_again()
 
 # %% ../nbs/02_reply.ipynb #109e1dac

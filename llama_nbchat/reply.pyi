@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from llama_nbchat.errors import Advises
 from llama_nbchat.errors import MessageTypeError
 from llama_nbchat.messages import Message
+from llama_nbchat.errors import MessageError
 
 __all__ = ['Usage', 'Timings', 'Delta', 'Reply', 'figure']
 
@@ -61,6 +62,10 @@ class Reply(Advises):
     left_out: Any
     sent: Any
     ended: Any
+    model: Any
+    params: Any
+    cell: Any
+    run: Any
     shown_in: Any
     usage: Usage
 
@@ -71,6 +76,15 @@ class Reply(Advises):
         ...
 
     def __repr__(self):
+        ...
+
+    def as_dict(self) -> dict:
+        """The turn as a dict that JSON can hold: its messages in OpenAI's form, and what else is known about it."""
+        ...
+
+    @classmethod
+    def from_dict(cls, given: dict, before: 'Reply|None' | None=...) -> Reply:
+        """The turn. Raises `MessageError` for what is none."""
         ...
 
     def __str__(self):

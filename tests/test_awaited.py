@@ -385,6 +385,23 @@ print("ended")
     assert out == "ended\n"
 
 
+def test_what_is_asked_beside_the_cells_replaces_nothing(monkeypatch):
+    "Not even if the same cell, or another one, runs again meanwhile."
+    runs = iter(range(1000))
+    monkeypatch.setattr("llama_nbchat.chat.cell_id", lambda: "cell")
+    monkeypatch.setattr("llama_nbchat.chat.cell_number", lambda: next(runs))
+    chat = Chat(ScriptedModel("Hello"))
+    async def work(): await asyncio.gather(*(chat.aprompt(f"{n}") for n in range(5)))
+    asyncio.run(work())
+    thread = threading.Thread(target=lambda: list(chat.stream("5")))
+    thread.start()
+    thread.join()
+    assert [turn.prompt for turn in chat.messages.turns] == list("012345")
+    list(chat.stream("6"))   # this one is of a cell,
+    list(chat.stream("7"))   # and so is this one, of a later run
+    assert [turn.prompt for turn in chat.messages.turns] == list("0123457")
+
+
 def test_advice():
     chat = Chat(ScriptedModel("Hello"))
     for name, line in {"ask_async": 'await chat.aprompt("...")', "ainvoke": 'await chat.aprompt("...")', "stream_async": 'async for piece in chat.astream("...")'}.items():

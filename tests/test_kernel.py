@@ -130,6 +130,29 @@ def test_stop_button(kernel):
     assert execute(kernel, code)[0] == "ok"
 
 
+def test_the_queue_is_shown_in_the_place_of_the_answer(kernel):
+    "Another thread is before this cell: the line says so once, and the stop button works meanwhile."
+    execute(kernel, slow_model + """
+import threading
+def ask_beside(pieces):
+    begun = threading.Event()
+    def read():
+        for piece in Chat(chat.model).stream("Count", pieces=pieces): begun.set()
+    threading.Thread(target=read).start()
+    return begun
+""")
+    waiting = lambda messages: [m for m in messages if m["msg_type"] != "stream" and "Waiting: 1 answer before this one · ■ stops" in markdown(m)]
+    status, messages = execute(kernel, "ask_beside(60).wait(); chat('Count', pieces=3)")
+    assert status == "ok" and len(waiting(messages)) == 1, messages
+    assert len({m["content"]["transient"]["display_id"] for m in messages}) == 1 and "0 1 2" in markdown(messages[-1])
+    assert not [m for m in messages if m["msg_type"] == "stream"]
+    def stop(message):
+        if message["msg_type"] == "update_display_data" and waiting([message]): kernel[0].interrupt_kernel()
+    status, messages = execute(kernel, "ask_beside(1000).wait(); chat('Count', pieces=3)", stop)
+    assert status == "ok" and "stopped" in markdown(messages[-1]), messages
+    assert execute(kernel, "assert len(chat.messages) == 2")[0] == "ok"
+
+
 def test_a_reply_shows_itself_in_another_cell_only(kernel):
     execute(kernel, slow_model)
     assert len({m["content"]["transient"]["display_id"] for m in execute(kernel, "reply = chat('Count', pieces=2)\nreply")[1]}) == 1

@@ -47,15 +47,16 @@ def test_they_are_small():
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_one_moves(theme):
-    "Typing and answers are seen; it ends with all of it, which stands still for those who don't want anything to move."
+    "Typing and answers are seen; it begins and ends with all of it, which stands still for those who don't want anything to move."
     film, still = Image.open(folder/f"chat-{theme}.webp"), Image.open(folder/f"chat_still-{theme}.webp").convert("RGB")
-    times = []
+    times, whole = [], []
     for frame in range(film.n_frames):
         film.seek(frame)
         film.load()
         times.append(film.info["duration"])
+        whole.append(film.convert("RGB").tobytes() == still.tobytes())
     assert film.n_frames > 30 and 5_000 < sum(times) < 30_000 and times[-1] >= 3_000
-    assert film.convert("RGB").tobytes() == still.tobytes()
+    assert [frame for frame, shown in enumerate(whole) if shown] == [0, film.n_frames - 1] and 1_500 <= times[0] <= 4_000
 
 
 @pytest.mark.parametrize("theme, brightness", (("light", range(200, 256)), ("dark", range(0, 60))))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from itertools import groupby
 
 import nbformat
 import pytest
@@ -64,7 +65,7 @@ def html_pages():
     return sorted(name for name in found if not name.startswith(f"{lite.place}/"))
 
 
-def notebooks(): return [name for name in sum(order().values(), []) if name.endswith(".ipynb")]
+def notebooks(): return [name for name in order() if name.endswith(".ipynb")]
 
 
 def references():
@@ -94,7 +95,7 @@ def test_a_link_that_leads_nowhere(target):
 def test_every_page_opens(address, page):
     "No error, nothing from another host, a title, and nothing that is wider than the page, also on a phone."
     names = html_pages()
-    assert len(names) == len(paths()) + 2 == len(sum(order().values(), []))
+    assert len(names) == len(paths()) + 2 == len(order())
     for width in (1400, 400):
         page.set_viewport_size({"width": width, "height": 1000})
         for name in names:
@@ -184,6 +185,29 @@ def test_the_sections_lead_from_the_first_minute_to_what_changes(address, page):
     page.goto(f"{address}/index.html")
     shown = page.locator(".md-nav--primary > .md-nav__list > .md-nav__item--section > :is(label, a, .md-nav__link)").all_inner_texts()
     assert [text.strip() for text in shown if text.strip()] == ["Get started", "How to", "Explanations", "Extend", "Reference", "Contribute", "Changes"]
+
+
+def test_no_list_in_the_side_bar_is_longer_than_a_glance():
+    "A dozen pages at most between two headings; no section is there twice, and only pages on the top level have none."
+    lists = [list(places) for _, places in groupby(order(), order().get)]
+    assert max(map(len, lists)) <= 12, lists
+    assert len(lists) == len({*order().values()})
+    assert [place for place, sections in order().items() if not sections] == ["index.ipynb"]
+
+
+def test_the_reference_is_in_groups_and_that_of_the_page_is_open(address, page):
+    groups = ["Chat", "Models and servers", "The engine", "Data and safety"]
+    page.goto(f"{address}/decoder.html")
+    reference = page.locator(".md-nav--primary > .md-nav__list > .md-nav__item--section", has_text="Reference").last
+    names = reference.locator(":scope > .md-nav > .md-nav__list > .md-nav__item > :is(label, .md-nav__link)")
+    shown = [text.strip() for text in names.all_inner_texts() if text.strip()]
+    assert shown == groups
+    def seen(name): return reference.get_by_role("link", name=name, exact=True).first.is_visible()
+    assert (seen("The decoder"), seen("What is known already"), seen("Downloads")) == (True, True, False)
+    names.filter(has_text="Models and servers").last.click()
+    reference.get_by_role("link", name="Downloads", exact=True).first.click()
+    page.wait_for_url("**/download.html")
+    assert not page.problems
 
 
 def test_a_reference_begins_with_its_names(address, page):

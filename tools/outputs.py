@@ -63,11 +63,18 @@ def keep_measured(stored, notebook):
         if before.get(cell.source): cell.outputs = before[cell.source]
 
 
+def forget_what_is_noted(notebook):
+    "Leaves out what an answer notes beside what it shows: these pages are not opened again as conversations."
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []): output.get("metadata", {}).pop("llama_nbchat", None)
+
+
 def main(names):
     for path in paths():
         if names and path.stem not in names: continue
         stored, notebook = nbformat.read(path, as_version=4), run(path)
         if not names: keep_measured(stored, notebook)
+        forget_what_is_noted(notebook)
         nbformat.write(notebook, path)
         if path == nbs/"index.ipynb": (root/"README.md").write_text(readme(notebook), encoding="utf-8")
         print(path.relative_to(root))

@@ -3,8 +3,8 @@ NAME-dark.webp.
 
 A page's picture shows cells of its own notebook, after all of it ran. The moving picture is a chat of two turns with a real model:
 it is typed into an empty notebook, and a frame is taken after every few characters and tokens, so that it is the same however fast
-this machine is. Nothing is in a picture that differs from run to run, and its fonts come from pinned packages: only a change of what
-is shown, or of JupyterLab, shows in a diff.
+this machine is. It begins with what comes out at its end. Nothing is in a picture that differs from run to run, and its fonts come
+from pinned packages: only a change of what is shown, or of JupyterLab, shows in a diff.
 """
 import base64
 import io
@@ -39,7 +39,8 @@ HEIGHT = 400
 FIRST = ["from llama_nbchat import Chat", 'chat = Chat("smollm2", temperature=0)']
 PROMPTS = ["What is a neural network, in one sentence?", "Name three things that it is used for"]
 KEYS, TOKENS = 3, 2                               # typed, and written, from one frame to the next
-TYPING, WRITING, READING, END = 90, 100, 1800, 5000   # milliseconds: of such a frame, before the next prompt, at the end
+TYPING, WRITING, READING = 90, 100, 1800          # milliseconds: of such a frame, before the next prompt
+BEGIN, END = 2500, 3500                           # of the finished chat, which comes first and last
 
 # After every few tokens the model waits for a file, and says what can be seen by now. Each piece comes late enough to be shown.
 PACED = """
@@ -165,6 +166,11 @@ class Film:
             self.frames.append(frame)
             self.times.append(milliseconds)
 
+    def begin_with_the_end(self, milliseconds):
+        "Shows the last frame first, for who only glances, and where nothing moves."
+        self.frames.insert(0, self.frames[-1])
+        self.times.insert(0, milliseconds)
+
     def write(self, path):
         first, *others = self.frames
         first.save(path, save_all=True, append_images=others, duration=self.times, loop=0, lossless=True, quality=80, method=4)
@@ -236,6 +242,7 @@ def take_film(here, address, browser, theme):
     frame = 0
     for prompt in PROMPTS: frame = type_and_wait(film, here, prompt, frame)
     film.times[-1] = END
+    film.begin_with_the_end(BEGIN)
     film.write(folder/f"chat-{theme}.webp")
     film.frames[-1].save(folder/f"chat_still-{theme}.webp", lossless=True, quality=100, method=6)
     notebook.close()

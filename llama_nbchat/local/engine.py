@@ -107,16 +107,17 @@ def count(self:Engine,
     messages:list[dict]  # The conversation
 ) -> int:                # Tokens, with the marks of the chat template
     "How many tokens of the context window the conversation takes."
-    return beside(self.llm, lambda: self._count(messages))
+    return beside(self.llm, lambda: len(self._tokens_of(messages)))
 
 # %% ../../nbs/26_engine.ipynb #8148929f
 @patch
-def _count(self:Engine, messages):
+def _tokens_of(self:Engine, messages):
+    "The tokens of a conversation, as they are in the cache if it was had with this engine."
     try: prompt = self.template.prompt(messages, {})
     except GenerationError:
         if messages and messages[-1]["role"] == "user": raise
         prompt = self.template.prompt([*messages, {"role": "user", "content": ""}], {})
-    return len(self._tokens(prompt.text + prompt.begun, prompt.add_bos))
+    return self._tokens(prompt.text + prompt.begun, prompt.add_bos)
 
 # %% ../../nbs/26_engine.ipynb #d6246dba
 @patch

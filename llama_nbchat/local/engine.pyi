@@ -45,8 +45,8 @@ class Engine(Advises, ChatModel):
         """The answer, piece by piece; before it, how far the prompt is evaluated. Raises `ContextOverflowError`."""
         ...
 
-    def save_state(self, path: str | os.PathLike):
-        """Writes the KV cache of the conversation that was used last. Raises `StateError` if there is none."""
+    def save_state(self, path: str | os.PathLike, messages: list[dict] | None=...):
+        """Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."""
         ...
 
     def load_state(self, path: str | os.PathLike):

@@ -4,10 +4,14 @@ import os
 from typing import NoReturn
 from llama_nbchat.errors import StateError
 
-__all__ = ['write_state', 'read_state', 'refuse_state']
+__all__ = ['write_state', 'read_state', 'refuse_state', 'replace_file']
 
 def refuse_state(path: Any, why: str) -> NoReturn:
     """Raises the `StateError` for a file that no state can be had from."""
+    ...
+
+def replace_file(name: str, parts: list):
+    """Writes a new file of these parts, and puts it into the place of the old one. What fails leaves nothing behind."""
     ...
 
 def write_state(path: str | os.PathLike, about: dict, state: bytes):

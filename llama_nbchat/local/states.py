@@ -50,16 +50,18 @@ _TRANSCRIPT_CHARACTERS = 2**21   # that are saved with a state
 
 @patch
 def save_state(self:Engine,
-    path:str|os.PathLike  # The file; it is replaced if there is one
+    path:str|os.PathLike,      # The file; it is replaced if there is one
+    messages:list[dict]=None   # The conversation; None: the one that was used last
 ):
-    "Writes the KV cache of the conversation that was used last. Raises `StateError` if there is none."
-    for _ in in_turn(self.llm, self._save(path)): pass
+    "Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."
+    for _ in in_turn(self.llm, self._save(path, messages)): pass
 
 # %% ../../nbs/28_states.ipynb #af6e492e
 @patch
-def _save(self:Engine, path):
+def _save(self:Engine, path, messages):
     yield from ()
     self.decoder.begin()
+    if messages: self._recall([*self._tokens_of(messages), 0])   # one more: the last one is always evaluated anew
     tokens = self.decoder.tokens
     state = self.decoder.save()
     if not tokens: raise StateError("There is nothing to save yet: ask something first.", path=str(path))
