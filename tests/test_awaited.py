@@ -271,19 +271,35 @@ def test_a_loop_that_is_closed_under_it(monkeypatch):
     assert asyncio.run(chat.aprompt("How are you?")).text == "fine"
 
 
-def test_what_is_being_answered_is_not_taken_away():
-    "A later cell may not close what a thread is reading, however it comes between two of its steps."
-    model = Slow(["tick "] * 50)
+def test_what_is_being_answered_is_not_taken_away(monkeypatch):
+    "A later cell may not close what a thread is reading, although the generator rests between two of its steps."
+    monkeypatch.setattr(awaited, "_PATIENCE", 60)
+    async def work():
+        chat = Chat(Slow())
+        pieces = chat.astream("Hello")
+        first = await pieces.__anext__()
+        chat._claim.cell = -1   # as if it had been asked in another cell
+        assert not chat._claim.running()
+        for change in (chat.undo, chat.clear, lambda: chat.prompt("And?")):
+            with pytest.raises(ChatError, match="still answering an earlier prompt: await that answer"): change()
+        assert first + "".join([piece async for piece in pieces]) == COUNT
+    asyncio.run(work())
+
+
+def test_who_waits_for_somebody_elses_stream_can_be_cancelled(monkeypatch):
+    "And no thread waits on in his place, although the stream is never read on."
+    monkeypatch.setattr(exclusive, "_PATIENCE", 60)   # of the warning
+    model = Slow()
+    stream = Chat(model).stream("Hello")
+    next(stream)
     async def work():
         chat = Chat(model)
-        task = asyncio.create_task(chat.aprompt("Hello"))
-        await asyncio.sleep(0.02)
-        chat._claim.cell = -1   # as if it had been asked in another cell
-        for _ in range(20):
-            with pytest.raises(ChatError, match="still answering"): chat.undo()
-            await asyncio.sleep(0.001)
-        assert (await task).text == "tick " * 50
+        with pytest.raises(asyncio.TimeoutError): await asyncio.wait_for(chat.aprompt("Hello"), 0.2)
+        latest = time.monotonic() + 30
+        while workers() and time.monotonic() < latest: await asyncio.sleep(0.01)
+        assert not workers() and len(exclusive._claims) == 1 and not chat.messages
     asyncio.run(work())
+    stream.close()
 
 
 # A server
