@@ -31,6 +31,8 @@ from llama_nbchat.display import *
 from llama_nbchat.notes import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
+from llama_nbchat.view import *
+from llama_nbchat.awaited import *
 from llama_nbchat.keep import *
 from llama_nbchat.llama2 import *
 
@@ -42,7 +44,8 @@ def load_ipython_extension(ipython):
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel", "Delta",
+    "load", "models", "view", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel",
+    "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
     "NotInstalledError", "UseError",

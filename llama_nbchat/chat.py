@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from numbers import Real
+from threading import current_thread, main_thread
 from typing import Any
 
 from fastcore.basics import patch
@@ -25,7 +26,7 @@ from .document import noted
 from .display import GrowingText, conversation, open_screen, tell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, clipped, counted, made_printable, printable)
-from .exclusive import Claim, queue_shown, working_time
+from .exclusive import Claim, Worker, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
@@ -43,8 +44,10 @@ __all__ = ["Chat"]
 # %% ../nbs/40_chat.ipynb #20676600
 _ELSEWHERE = {
     'chat("...")': "ask send say tell query chat message completion completions complete generate invoke run respond "
-        "predict create send_message create_chat_completion get_response answer_to generate_content __await__",
-    'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter __aiter__",
+        "predict create send_message create_chat_completion get_response answer_to generate_content",
+    'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter",
+    'await chat.aprompt("...")': "__await__ ask_async chat_async aask achat acall ainvoke arun asend agenerate",
+    'async for piece in chat.astream("...")': "__aiter__ stream_async astream_chat astream_prompt aprompt_stream",
     "chat.messages": "history chat_history conversation memory log transcript __len__ __getitem__ __iter__",
     "chat.messages.NAME": "append_user_message append_assistant_message append_system_message append_turn get_messages",
     "chat.messages.append_user_message(...) and append_assistant_message(...)":
@@ -297,21 +300,21 @@ def _count(self:Chat, messages):
 
 # %% ../nbs/40_chat.ipynb #27f5bd99
 @patch
-def _begin(self:Chat, reply, params):
+def _begin(self:Chat, reply, params, in_cell=True):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
-    if not reply.has_begun: self._sign(reply, params)
+    if not reply.has_begun: self._sign(reply, params, in_cell and current_thread() is main_thread())
     reply.ended = False
     claim = Claim(self)
     return claim.taken_by(self._answer(reply, params, claim))
 
 # %% ../nbs/40_chat.ipynb #fbc50c2e
 @patch
-def _sign(self:Chat, reply, params):
+def _sign(self:Chat, reply, params, in_cell):
     "Notes who was asked, how and where."
     reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
-    reply.cell,reply.run = cell_id(),cell_number()
+    if in_cell: reply.cell,reply.run = cell_id(),cell_number()
     if reply.instead_of is None and self.rerun == "replace": self._replace_earlier_run(reply)
 
 # %% ../nbs/40_chat.ipynb #384a8338
@@ -375,9 +378,10 @@ def _end_unread_stream(self:Chat):
     "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
     other = self._claim
     if other is None or other.ended(): return
-    if other.running() or other.cell in (None, cell_number()):
-        raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
-            "stream, then ask again.")
+    worked_on = isinstance(other.thread, Worker) and other.thread.is_alive()
+    if worked_on or other.running() or other.cell in (None, cell_number()):
+        first = "await that answer" if worked_on else "read that answer to its end or close its stream"
+        raise ChatError(f"This chat is still answering an earlier prompt: {first}, then ask again.")
     other.close()
 
 # %% ../nbs/40_chat.ipynb #2f59a5bb
@@ -410,7 +414,7 @@ def last(self:Chat) -> Reply|None:
 _STREAM_ELSEWHERE = {
     'chat("...") to have the whole answer, or chat.last.text afterwards':
         "text content message choices answer response result reply usage __len__ __getitem__ __add__ __radd__",
-    "it without async: for piece in chat.stream(...)": "__aiter__", "for piece in chat.stream(...)": "__await__",
+    "async for piece in chat.astream(...)": "__aiter__", "await chat.aprompt(...)": "__await__",
     "close()": "stop cancel aclose abort"}
 
 # %% ../nbs/40_chat.ipynb #8617afac

@@ -12,6 +12,7 @@ from llama_nbchat.load import load
 from llama_nbchat.model import can
 from llama_nbchat.model import window
 from llama_nbchat.reply import Reply
+from collections.abc import AsyncIterator
 from llama_nbchat.conversation import Tree
 from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.errors import ModelNotFoundError
@@ -37,6 +38,14 @@ class Chat(Advises):
         ...
 
     def __repr__(self):
+        ...
+
+    async def aprompt(self, text: str | list | None=..., **params) -> Reply:
+        """Sends a prompt and waits for the answer, in an event loop. Cancelling stops the model. Raises a `ChatError`."""
+        ...
+
+    def astream(self, text: str | list | None=..., **params) -> AsyncIterator[str]:
+        """Sends a prompt and gives the pieces of the answer as they come, for `async for`. Raises a `ChatError`."""
         ...
 
     @property

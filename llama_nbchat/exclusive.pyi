@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work', 'before_end']
+__all__ = ['Claim', 'Worker', 'pause', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work', 'before_end']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -82,6 +82,17 @@ def before_end(model: Any, call: Callable):
 
 def check_usable(model: Any):
     """Raises `ModelTypeError` for a `Llama` that has been closed, or that was loaded before the process was forked."""
+    ...
+
+class Worker(threading.Thread):
+    """A thread that reads an answer for somebody else. It ends with that answer, or soon after `stopped` is set."""
+    stopped: Any
+
+    def __init__(self, name: str):
+        ...
+
+def pause(seconds: float):
+    """Waits. Raises `KeyboardInterrupt` in a `Worker`, as soon as it is told to stop."""
     ...
 
 class _Here(threading.local):

@@ -1,4 +1,5 @@
 "A real kernel: the messages it sends while an answer grows, and the stop button."
+import threading
 import time
 from collections import Counter
 
@@ -6,6 +7,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 slow_model = """
+import threading
 import time
 from llama_nbchat import *
 class Slow:
@@ -156,3 +158,33 @@ def test_a_reply_shows_itself_in_another_cell_only(kernel):
     assert len({m["content"]["transient"]["display_id"] for m in execute(kernel, "reply = chat('Count', pieces=2)\nreply")[1]}) == 1
     shown = execute(kernel, "reply")[1]
     assert [markdown(m) for m in shown] == ["0 1 "]
+
+
+@pytest.mark.parametrize("code", ("reply = await chat.aprompt('Count')", "async for piece in chat.astream('Count'): pass"))
+def test_the_stop_button_ends_what_is_awaited(kernel, code):
+    "At once, although nothing is published meanwhile; and the conversation goes on."
+    execute(kernel, slow_model)
+    def stop(message):
+        if message["msg_type"] == "stream": threading.Timer(0.3, kernel[0].interrupt_kernel).start()
+    status, messages = execute(kernel, f"print('begun', flush=True)\n{code}", stop)
+    assert status == "error" and messages[-1]["content"]["ename"] == "CancelledError"
+    code = "assert chat.last.interrupted and 1 < len(chat.last.text) < 3000 and len(chat.messages) == 2\n" \
+           "assert not (await chat.aprompt('Count on', pieces=3)).interrupted and len(chat.messages) == 4"
+    assert execute(kernel, code)[0] == "ok"
+
+
+def test_what_is_awaited_shows_itself_once(kernel):
+    execute(kernel, slow_model)
+    assert [markdown(message) for message in execute(kernel, "await chat.aprompt('Count', pieces=3)")[1]] == ["0 1 2 "]
+    assert execute(kernel, "reply = await chat.aprompt('Count', pieces=3)")[1] == []
+
+
+def test_cells_beside_an_answer(kernel):
+    "A task of an earlier cell goes on, its chat says so, and what a watcher prints is shown in the cell that has asked."
+    execute(kernel, slow_model)
+    execute(kernel, "import asyncio\ntask = asyncio.create_task(chat.aprompt('Count', pieces=50))")
+    status, messages = execute(kernel, "chat('Hello', pieces=3)")
+    assert (status, messages[-1]["content"]["ename"]) == ("error", "ChatError")
+    assert execute(kernel, "reply = await chat.aprompt('Next', pieces=3)\nassert task.done() and len(chat.messages) == 4 and not task.result().interrupted")[0] == "ok"
+    printed = execute(kernel, "chat.watchers.append(lambda reply, delta: print('.', end=''))\nreply = await chat.aprompt('Hello', pieces=3)")[1]
+    assert set("".join(message["content"]["text"] for message in printed)) == {"."}

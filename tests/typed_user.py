@@ -2,10 +2,10 @@
 
 What is wrong in it is marked, and a mark without a fault is a fault: so the checker sees what is right and what is not.
 """
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
-from llama_nbchat import Chat, ChatMessages, ChatModel, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models
+from llama_nbchat import Chat, ChatMessages, ChatModel, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models, view
 from llama_nbchat.found import Found
 
 chat = Chat("model.gguf", "Be brief", temperature=0, font_size=20, overflow="error", footer=False, images=True)
@@ -13,6 +13,7 @@ reply = assert_type(chat("Hello", max_tokens=5), Reply)
 assert_type(chat.prompt("Hello"), Reply)
 assert_type(chat.prompt_stream([{"type": "text", "text": "Hello"}]), Reply)
 assert_type(chat.stream("Hello"), Iterator[str])
+assert_type(chat.astream("Hello", seed=1), AsyncIterator[str])
 assert_type(chat.retry(seed=1), Reply)
 assert_type(chat.edit("Hello?"), Reply)
 assert_type(chat.resume(), Reply)
@@ -25,6 +26,8 @@ chat.clear()
 chat.watchers.append(lambda reply, delta: print(reply.text, delta.text))
 chat.messages, chat.params, chat.font_size, chat.overflow = ChatMessages(), {}, 16, "drop"
 print(chat.footer, chat.images, chat.model)
+async def awaited(): assert_type(await chat.aprompt("Hello", max_tokens=5), Reply)
+assert_type(view([1, 2], 100), str)
 chat.ask("Hello")        # pyright: ignore[reportAttributeAccessIssue]
 chat.undo("2")           # pyright: ignore[reportArgumentType]
 

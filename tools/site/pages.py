@@ -70,12 +70,12 @@ def anchors(code):
     "Where links to what `show_doc` does not name lead: private names, and the methods within a class."
     names = []
     for node in ast.parse(code).body:
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)): continue
         owner = node.args.args[0].annotation if any("patch" in ast.unparse(d) for d in node.decorator_list) else None
         name = f"{owner.id}.{node.name}" if owner else node.name
         if node.name.startswith("_") and not node.name.startswith("__"): names.append(name)
         within = node.body if isinstance(node, ast.ClassDef) else ()
-        names += [f"{name}.{method.name}" for method in within if isinstance(method, ast.FunctionDef)]
+        names += [f"{name}.{method.name}" for method in within if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return " ".join(f'<a id="{name.lower()}"></a>' for name in names)
 
 
