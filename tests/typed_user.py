@@ -28,6 +28,11 @@ chat.messages, chat.params, chat.font_size, chat.overflow = ChatMessages(), {}, 
 print(chat.footer, chat.images, chat.model)
 async def awaited(): assert_type(await chat.aprompt("Hello", max_tokens=5), Reply)
 assert_type(view([1, 2], 100), str)
+chat.save("talk.json", state=True)
+assert_type(Chat.load("talk.json", "model.gguf", temperature=0), Chat)
+assert_type(Chat.from_messages([{"role": "user", "content": "Hello"}], rerun="append"), Chat)
+assert_type(Chat.from_notebook("talk.ipynb", number=0), Chat)
+print(chat.rerun, chat.store)
 chat.ask("Hello")        # pyright: ignore[reportAttributeAccessIssue]
 chat.undo("2")           # pyright: ignore[reportArgumentType]
 
@@ -43,6 +48,7 @@ assert_type(reply.has_begun, bool)
 assert_type(reply.grow(Delta("!"), 0.1), Delta)
 assert_type(reply.complete(), Delta)
 assert_type(Reply.of([Message("user", "Hello")], before=reply), Reply)
+assert_type(Reply.from_dict(reply.as_dict()), Reply)
 reply.begin()
 reply.end()
 print(reply.prompt, reply.calls, reply.finish_reason, reply.interrupted, reply.error, reply.left_out, reply.ended, reply.before)
@@ -59,6 +65,7 @@ messages.go(None)
 assert_type(messages.get_messages(), list[dict])
 assert_type(messages.before(reply, 1), list[dict])
 assert_type(messages.turns, list[Reply])
+assert_type(messages.id_of(reply), str)
 print(messages.tree(), len(messages), messages[0], list(messages), messages.system, messages.tip, messages.left)
 
 message = assert_type(Message.from_dict({"role": "user", "content": "Hello"}), Message)
