@@ -7,6 +7,7 @@ from llama_nbchat.reply import *
 from llama_nbchat.conversation import *
 from llama_nbchat.document import *
 from llama_nbchat.markdown import *
+from llama_nbchat.rewritten import *
 from llama_nbchat.stop import *
 from llama_nbchat.exclusive import *
 from llama_nbchat.model import *
@@ -31,6 +32,7 @@ from llama_nbchat.notes import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
 from llama_nbchat.keep import *
+from llama_nbchat.exported import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):
