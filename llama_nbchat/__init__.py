@@ -22,6 +22,7 @@ from llama_nbchat.local.saved import *
 from llama_nbchat.local.template import *
 from llama_nbchat.local.engine import *
 from llama_nbchat.local.states import *
+from llama_nbchat.local.kept import *
 from llama_nbchat.local.opening import *
 from llama_nbchat.found import *
 from llama_nbchat.load import *

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable']
+__all__ = ['Claim', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work', 'before_end']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -41,12 +41,17 @@ class Claim:
         """Ends it, if that is still to be done; what has been written is left to the generator."""
         ...
 
+def at_work(number: int) -> bool:
+    """Whether an answer of this model is at work just now."""
+    ...
+
 class _Life:
     """How long a `llama_cpp.Llama` can be used: until it is closed, by the process that has seen it first."""
     number: Any
     process: Any
     guarded: Any
     closed: Any
+    last: Any
 
     def __init__(self, model):
         ...
@@ -63,8 +68,16 @@ class _Life:
         """Frees what a closed `Llama` is made of, unless an answer is at work, which will do so when it ends."""
         ...
 
+    def part(self):
+        """Does what is to be done before the end, if this process may."""
+        ...
+
 def life_of(model: Any) -> _Life | None:
     """The life of a `Llama`, which begins when it is first seen here; None for everything else."""
+    ...
+
+def before_end(model: Any, call: Callable):
+    """Has it called once, before the model is freed or the program ends."""
     ...
 
 def check_usable(model: Any):

@@ -45,6 +45,10 @@ class Engine(Advises, ChatModel):
         """The answer, piece by piece; before it, how far the prompt is evaluated. Raises `ContextOverflowError`."""
         ...
 
+    def keep_states(self, folder: str | os.PathLike | bool=...):
+        """Keeps the states of conversations in a folder, where another process finds them. They tell what was said."""
+        ...
+
     def save_state(self, path: str | os.PathLike, messages: list[dict] | None=...):
         """Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."""
         ...
