@@ -156,13 +156,14 @@ def _list(token, inner):
     gap = "\n" if any(part.hidden for part in inner) else "\n\n"
     number = token.attrs.get("start", 1)
     items = []
-    while inner:
-        end = next(n for n, part in enumerate(inner) if part.type == "list_item_close" and part.level == inner[0].level)
+    begin = 0
+    ends = [n for n, part in enumerate(inner) if part.type == "list_item_close" and part.level == inner[0].level]
+    for end in ends:
         mark = f"{number + len(items)}{token.markup} " if token.type == "ordered_list_open" else f"{token.markup} "
-        text = gap.join(_written(inner[1:end]))
+        text = gap.join(_written(inner[begin+1:end]))
         box = next((box for box, sign in _TICKS.items() if text.startswith(sign)), "")
         items.append(_behind(mark, " " * len(mark), box + text[2:] if box else text))
-        inner = inner[end+1:]
+        begin = end + 1
     return gap.join(items)
 
 # %% ../nbs/09_rewritten.ipynb #7e558e40
