@@ -7,6 +7,7 @@ from llama_nbchat.reply import *
 from llama_nbchat.conversation import *
 from llama_nbchat.document import *
 from llama_nbchat.markdown import *
+from llama_nbchat.rewritten import *
 from llama_nbchat.stop import *
 from llama_nbchat.exclusive import *
 from llama_nbchat.model import *
@@ -34,6 +35,7 @@ from llama_nbchat.history import *
 from llama_nbchat.view import *
 from llama_nbchat.awaited import *
 from llama_nbchat.keep import *
+from llama_nbchat.exported import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):

@@ -23,9 +23,9 @@ from fastcore.basics import patch
 from .context import Context, fit
 from .conversation import ChatMessages
 from .document import noted
-from .display import GrowingText, conversation, open_screen, tell
+from .display import GrowingText, called, conversation, open_screen, tell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    check_parameters, clipped, counted, made_printable, printable)
+    check_parameters, counted, made_printable)
 from .exclusive import Claim, Worker, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
@@ -57,6 +57,7 @@ _ELSEWHERE = {
     "chat.undo()": "pop back rewind", "chat.tree()": "branches turns", "chat.retry()": "regenerate again redo rerun",
     "chat.resume()": "go_on continue_ proceed",
     "chat.fork()": "copy clone branch duplicate __deepcopy__",
+    'chat.export("talk.html")': "publish share print_out to_html save_html export_html to_markdown export_markdown",
     'chat.save("talk.json")': "dump write_json save_messages save_history",
     'chat.messages.get_messages(), or chat.save("talk.json")': "to_dict json to_json to_list __reduce_ex__",
     "chat.last": "reply response answer output result last_reply last_response last_message",
@@ -172,7 +173,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
 # %% ../nbs/40_chat.ipynb #b0c3401b
 def _called(model):
     "The name of a model for its readers."
-    return clipped(printable(str(trait(model, "name"))).removesuffix(".gguf"), 80)
+    return called(str(trait(model, "name")))
 
 # %% ../nbs/40_chat.ipynb #e2793b64
 @patch

@@ -74,6 +74,10 @@ class Chat(Advises):
         """How much of the context window the conversation takes, in tokens."""
         ...
 
+    def export(self, path: str | os.PathLike, title: str | None=..., date: Any | None=...):
+        """Writes the conversation for others; `Chat.load` opens it. Raises `ConversationFileError` if it can't be written."""
+        ...
+
     def undo(self, n: int=...):
         """Takes back the last turns, prompt and answer. Raises `ChatError` if there are not so many."""
         ...

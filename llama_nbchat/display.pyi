@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 from llama_nbchat.conversation import ChatMessages
+from llama_nbchat.messages import Message
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'loading', 'shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'answer_output', 'called', 'ended_early', 'loading', 'shell']
 
 def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
@@ -126,6 +127,10 @@ class NotebookScreen:
         """Shows how many answers are waited for."""
         ...
 
+def answer_output(speaker: str, said: list[Message], note: str=..., font_size: int=..., images: bool=...) -> dict:
+    """An answer in the forms in which a notebook shows it: what is sent for it, and what is kept in the file."""
+    ...
+
 class TextScreen:
     """Standard output, or another text file."""
     interval: Any
@@ -183,6 +188,14 @@ class _Bar:
         """Leaves nothing behind."""
         ...
 
-def conversation(messages: ChatMessages, images: bool=..., speaker: str=..., font_size: int=...) -> str:
+def called(name: str) -> str:
+    """The name of a model for its readers."""
+    ...
+
+def ended_early(turn: Reply) -> str:
+    """How an answer ended that is not complete; nothing for one that is, or if nobody knows."""
+    ...
+
+def conversation(messages: ChatMessages, images: bool=..., speaker: str=..., font_size: int=..., whole: bool=...) -> str:
     """HTML that shows a conversation, and does nothing else."""
     ...

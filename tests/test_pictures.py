@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tools.outputs import hidden, nbs, paths, root
-from tools.pictures import SCALE, STILLS, THEMES, folder
+from tools.pictures import PAGES, SCALE, STILLS, THEMES, folder
 from tools.site.pages import by_palette, readme
 
 ADDRESS = re.compile(r'\bsrc(?:set)?="([^"]+)"')
@@ -25,7 +25,7 @@ def files(path, picture): return [(path.parent/address).resolve() for address in
 def test_all_are_there_and_shown():
     named = {file for path, picture in shown() for file in files(path, picture)}
     assert named == set(folder.iterdir())
-    assert {file.name for file in named} == {f"{name}-{theme}.webp" for name in ("chat", "chat_still", *STILLS) for theme in THEMES}
+    assert {file.name for file in named} == {f"{name}-{theme}.webp" for name in ("chat", "chat_still", *STILLS, *PAGES) for theme in THEMES}
 
 
 @pytest.mark.parametrize("path, picture", list(shown()), ids=lambda part: getattr(part, "stem", ""))

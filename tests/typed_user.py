@@ -23,6 +23,7 @@ assert_type(chat.last, Reply | None)
 assert_type(chat.context, Context)
 chat.undo(2)
 chat.clear()
+chat.export("talk.html", title="A talk", date="May 2026")
 chat.watchers.append(lambda reply, delta: print(reply.text, delta.text))
 chat.messages, chat.params, chat.font_size, chat.overflow = ChatMessages(), {}, 16, "drop"
 print(chat.footer, chat.images, chat.model)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from nbclient import NotebookClient
 from PIL import Image
 
 from tools.lab import Notebook, open_browser, open_lab
@@ -33,6 +34,8 @@ STILLS = {   # For each picture its width in pixels of the page, its notebook, a
     "magic": (740, "howtos/magics.ipynb", ["%%chat -s"]),
     "harmless": (740, "howtos/safety.ipynb", ["nasty =", "Chat(ScriptedModel(\"```html"]),
 }
+
+PAGES = {"exported": (720, 960, "howtos/share.ipynb", "talk.html")}   # Width and height, and the file that a notebook has written
 
 WIDTH = 640        # of the moving picture
 HEIGHT = 400
@@ -147,6 +150,25 @@ def take_still(here, address, browser, name):
     notebook.close()
 
 
+def take_page(here, browser, name):
+    "Takes the picture of a page that a notebook has written, in each scheme."
+    width, height, path, file = PAGES[name]
+    code = [cell.source for cell in nbformat.read(nbs/path, as_version=4).cells if cell.cell_type == "code"]
+    wanted = code[:next(number for number, source in enumerate(code) if file in source) + 1]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in wanted if not hidden.search(source)])
+    NotebookClient(notebook, resources={"metadata": {"path": str(here)}}).execute()
+    page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=SCALE, bypass_csp=True)   # for the fonts
+    page.goto(f"file://{here}/{file}")
+    page.add_style_tag(content=look() + "body { font-family: Inter !important } code { font-family: 'Source Code Pro' !important }")
+    page.evaluate("Promise.all([...document.fonts].map(font => font.load()))")
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        settle(page)
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        picture(page, clip).save(folder/f"{name}-{theme}.webp", lossless=True, quality=100, method=6)
+    page.close()
+
+
 # The picture that moves
 
 def run_silently(notebook, code):
@@ -256,6 +278,8 @@ def main(names):
         with open_lab(here, Path(config)) as address:
             for name in STILLS:
                 if not names or name in names: take_still(here, address, browser, name)
+            for name in PAGES:
+                if not names or name in names: take_page(here, browser, name)
             for theme in THEMES:
                 if not names or "chat" in names: take_film(here, address, browser, theme)
     for path in sorted(folder.glob("*.webp")): print(f"{path.stat().st_size/1000:7.0f} kB  {path.name}")
