@@ -36,6 +36,7 @@ from llama_nbchat.view import *
 from llama_nbchat.awaited import *
 from llama_nbchat.keep import *
 from llama_nbchat.exported import *
+from llama_nbchat.store import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):
@@ -45,7 +46,7 @@ def load_ipython_extension(ipython):
 
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
-    "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
+    "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "ChatStore", "Llama2ChatVersion2",
     "load", "models", "view", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel",
     "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",

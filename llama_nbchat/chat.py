@@ -205,10 +205,13 @@ def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
                 yield delta
                 start = working_time()
             yield reply.complete()
-        except ChatError: raise
+        except ChatError as error:
+            reply.error = told(error)   # here already: watchers are told of the end before the error gets out
+            raise
         except Exception as error:
-            raise GenerationError(f"The model failed: {type(error).__name__}: {told(error)}"
-                ) from made_printable(error)
+            failure = GenerationError(f"The model failed: {type(error).__name__}: {told(error)}")
+            reply.error = told(failure)
+            raise failure from made_printable(error)
         finally:
             self._commit(reply)
             if hasattr(deltas, "close"): deltas.close()

@@ -5,8 +5,10 @@ What is wrong in it is marked, and a mark without a fault is a fault: so the che
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
-from llama_nbchat import Chat, ChatMessages, ChatModel, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models, view
+from llama_nbchat import Chat, ChatMessages, ChatModel, ChatStore, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models, view
+from llama_nbchat.conversation import Tree
 from llama_nbchat.found import Found
+from llama_nbchat.store import KeptChat, KeptChats
 
 chat = Chat("model.gguf", "Be brief", temperature=0, font_size=20, overflow="error", footer=False, images=True)
 reply = assert_type(chat("Hello", max_tokens=5), Reply)
@@ -92,3 +94,15 @@ load(models()[0], n_ctx=2048)
 load("http://localhost:8080", model="qwen3", api_key="...")
 assert_type(ServerModel("localhost:8080").count([]), int)
 models(3)   # pyright: ignore[reportArgumentType]
+
+store = ChatStore("chats.db")
+store.attach(Chat(store=store))
+assert_type(store.chats(), KeptChats)
+assert_type(store.search("planets")[0], KeptChat)
+assert_type(store.open(1, "model.gguf", temperature=0), Chat)
+assert_type(store.chats()[0].open(), Chat)
+assert_type(store.tree(1), Tree)
+store.export(1, "talk.html")
+assert_type(store.forget(store.search("planets")), int)
+store.forget(before="2026-01-31")
+store.clean()
