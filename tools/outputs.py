@@ -38,10 +38,15 @@ def run(path, folder=None, leave_out=not_run):
     return notebook
 
 
+def shows(output):
+    "Whether there is anything to see of an output; nothing is left of a bar, and whether there was one is a matter of time."
+    return output["output_type"] != "display_data" or any(output["data"].values())
+
+
 def merged(outputs):
     "The outputs with what was printed in one piece: how often a stream was flushed is chance."
     result = []
-    for output in outputs:
+    for output in filter(shows, outputs):
         last = result[-1] if result else {}
         if output["output_type"] == last.get("output_type") == "stream" and output["name"] == last["name"]:
             last["text"] += output["text"]
@@ -52,7 +57,7 @@ def merged(outputs):
 def outputs(notebook):
     "For each code cell its source and its outputs, without what differs from run to run by design."
     clean_nb(notebook)
-    return [(cell["source"], [{k: v for k, v in o.items() if k not in ("execution_count", "metadata")} for o in cell["outputs"]])
+    return [(cell["source"], [{k: v for k, v in o.items() if k not in ("execution_count", "metadata")} for o in cell["outputs"] if shows(o)])
             for cell in notebook["cells"] if cell["cell_type"] == "code" and not measured.search(cell["source"])]
 
 
