@@ -70,7 +70,7 @@ class Timings:
 class Delta:
     "The next piece of an answer. Raises `MessageTypeError` if its text is none; what else can't be right is None."
     text: str = ""                  # What the answer grows by
-    finish_reason: str|None = None  # On the last piece: "stop", "length" (no more room or tokens), None (not told)
+    finish_reason: str|None = None  # On the last piece: "stop"; "length": cut; "closed": early, but whole; None
     usage: Usage|None = None        # What the answer has cost so far; on the last piece, if not before
     progress: tuple[int,int]|None = None  # Before the first piece: prompt tokens evaluated, and to be evaluated
     reasoning: str = ""             # What the model's reasoning grows by
