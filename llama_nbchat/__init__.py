@@ -31,6 +31,7 @@ from llama_nbchat.notes import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
 from llama_nbchat.keep import *
+from llama_nbchat.structured import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):

@@ -125,6 +125,8 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self.error = None              # Why it failed, in words
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self.sent = None               # What it got in their place; None: the conversation
+        self.asked_as = None           # The messages that it got in place of the prompt; None: the prompt
+        self.language = ""             # Of what the answer is written in, if it is shown as code, such as "json"
         self.ended = False             # Has it come to an end, be it by an interrupt?
         self.model = None              # What the model is called that was asked
         self.params = {}               # The sampling parameters that it was asked with

@@ -222,6 +222,67 @@ def _remember(self:Engine, prompt, writer):
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
     self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
 
+# %% ../../nbs/26_engine.ipynb #c4c61ea2
+@patch
+def weigh(self:Engine,
+    messages:list[dict],  # The whole conversation
+    options:list[str]     # Different answers
+) -> list[float]:         # Of each answer; together 1
+    "How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."
+    return next(in_turn(self.llm, self._weights(messages, options)))
+
+@patch
+def _weights(self:Engine, messages, options):
+    prompt = self._prepare(messages, {"thinking": 0})
+    answers = [tuple(self.decoder.tokenize(option, begins=False)) for option in options]
+    if max(map(len, answers)) > prompt.most: raise ParameterError("There is no room for an option that long: start a new "
+        "chat, or load the model with a larger n_ctx.", name="options", nearest=None)
+    closing = getattr(prompt.guide, "before", ())
+    self.decoder.begin()
+    self._recall(prompt.tokens)
+    for _ in self._prefill([*prompt.tokens, *closing], prompt.held): pass
+    found = dict(self._weights_after((), 0.0, set(answers)))
+    most = max(found.values())
+    shares = [math.exp(found[answer] - most) for answer in answers]
+    yield [share / sum(shares) for share in shares]
+
+# %% ../../nbs/26_engine.ipynb #a023c857
+@patch
+def _weights_after(self:Engine, begun, weight, answers):
+    "For each of the answers that begin so, the logarithm of its probability, up to a constant."
+    if answers == {begun}:
+        yield begun,weight
+        return
+    decoder = self.decoder
+    logs = _logarithms(decoder._scores())
+    if begun in answers: yield begun,weight + _log_of_sum(logs[token] for token in range(len(logs)) if decoder.ends(token))
+    n = len(begun)
+    for token in sorted({answer[n] for answer in answers if len(answer) > n}):
+        longer = {answer for answer in answers if answer[n:n+1] == (token,)}
+        if len(longer) == 1:
+            [answer] = longer
+            if len(answer) == n + 1:
+                yield answer,weight + logs[token]
+                continue
+        held = None if decoder.trimmable else (list(decoder.tokens), decoder.save())
+        size = len(decoder.tokens)
+        decoder.evaluate([token])
+        yield from self._weights_after((*begun, token), weight + logs[token], longer)
+        if held is None: decoder.trim(size)
+        else: decoder.restore(*held)
+
+def _logarithms(scores):
+    "Of the probabilities that scores stand for."
+    from numpy import exp, log
+    scores = scores.astype(float)
+    scores -= scores.max()
+    return scores - log(exp(scores).sum())
+
+def _log_of_sum(logs):
+    logs = list(logs)
+    most = max(logs, default=-math.inf)
+    return most if most == -math.inf else most + math.log(sum(math.exp(log - most) for log in logs))
+
 # %% ../../nbs/26_engine.ipynb #6db4e2c5
 @dataclass(frozen=True)
 class _Asked(Prompt):
@@ -243,7 +304,7 @@ _THINKS = "enable_thinking", "thinking"   # variables of templates
 
 @patch
 def _taken_out(self:Engine, settings):
-    "The grammar that the answer is held to, or None; and the most tokens of reasoning. Raises `ParameterError`."
+    "What the answer is held to, its name and its grammar, or None; the most tokens of reasoning."
     given = {name: settings.pop(name) for name in _HELD_TO if settings.get(name) is not None
         and not (name == "grammar" and not isinstance(settings[name], str))}
     asked = settings.get("response_format") or {}
@@ -259,7 +320,7 @@ def _taken_out(self:Engine, settings):
     if most is not None:
         settings.update({name: bool(most) for name in _THINKS if name in self.template.variables})
         most = None if most is True else int(most)
-    return next((_HELD_TO[name](value) for name, value in given.items()), None),most
+    return next(((name, _HELD_TO[name](value)) for name, value in given.items()), None),most
 
 # %% ../../nbs/26_engine.ipynb #ee02f3d7
 @patch
@@ -267,7 +328,8 @@ def _guide(self:Engine, prompt, held_to, thinking, most, room):
     "What the answer is held to. Raises `ParameterError` or `ContextOverflowError` if there is no room for it."
     if held_to is None and thinking is None: return None
     if held_to is not None: self.vocabulary = self.vocabulary or Vocabulary(self.decoder)
-    guide = None if held_to is None else Guide(self.vocabulary, held_to)
+    name,grammar = held_to or ("answer", None)
+    guide = None if grammar is None else Guide(self.vocabulary, grammar)
     marks = self._own_marks()
     channels = len(self.decoder.tokenize(CONTROL[0], special=True, begins=False)) == 1
     begun = prompt.begun.replace(MARK, "")
@@ -276,8 +338,8 @@ def _guide(self:Engine, prompt, held_to, thinking, most, room):
     elif begun: guide.read(begun)
     if guide.needs <= most: return guide
     if most < room or room == self.n_ctx:
-        raise ParameterError(f"max_tokens={most} is too small: what fits takes {counted(guide.needs, 'token')} at "
-            "least.", name="max_tokens", nearest=None)
+        raise ParameterError(f"max_tokens={most} is too small for this {name}: what fits takes "
+            f"{counted(guide.needs, 'token')} at least.", name="max_tokens", nearest=None)
     raise ContextOverflowError(f"There is room for {counted(most, 'token')}, and an answer that fits takes "
         f"{guide.needs:,} at least. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
         prompt_tokens=len(self._tokens(prompt.text, prompt.add_bos)), n_ctx=self.n_ctx)
@@ -409,7 +471,7 @@ def _checked(self:Engine, params):
         elif name in _CHECKS:
             fits,what = _CHECKS[name]
             if not fits(value): raise ParameterError(f"{name} is {what}, not {shown(value)}.", name=name, nearest=None)
-            checked[name] = value if isinstance(value, (str, Mapping)) else list(value)
+            checked[name] = value if isinstance(value, (str, Mapping, Integral)) else list(value)
     return checked
 
 # %% ../../nbs/26_engine.ipynb #f9b98a79

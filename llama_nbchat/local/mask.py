@@ -32,17 +32,15 @@ def has_masks() -> bool:
     "Whether answers can be held to a schema on this machine."
     return find_spec("llguidance") is not None
 
-# %% ../../nbs/25_mask.ipynb #64e7cd9c
+# %% ../../nbs/25_mask.ipynb #502e95bd
 _WRITTEN = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 def schema_grammar(
-    schema:Mapping,        # A JSON schema
-    lenient:bool=False     # Pass over what a mask can't hold an answer to? Then somebody has to look at the answer
+    schema:Mapping   # A JSON schema; with `"x-guidance": {"lenient": True}` what a mask can't do is passed over
 ) -> str:
     "The grammar of what a JSON schema allows. Raises `ParameterError`, which names what a mask can't do."
     matcher = optional("llguidance", "tools").LLMatcher
-    options = {**_WRITTEN, "lenient": True, "coerce_one_of": True} if lenient else _WRITTEN
-    try: grammar = matcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
+    try: grammar = matcher.grammar_from_json_schema(json.dumps(schema), overrides=_WRITTEN)
     except (TypeError, ValueError) as error: raise _not_held("schema", error) from error
     return _checked(grammar, "schema")
 
