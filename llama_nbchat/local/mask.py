@@ -7,9 +7,10 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/mask.html.md"""
 # %% auto #0
 __all__ = ['has_masks', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'Vocabulary', 'Guide', 'Thinking']
 
-# %% ../../nbs/25_mask.ipynb #929c6cc1
+# %% ../../nbs/25_mask.ipynb #202700bd
 import codecs
 import json
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -75,7 +76,7 @@ def _not_held(name, why):
     return ParameterError(f"An answer can't be held to this {name}: {clipped(printable(str(why)), 300)}", name=name,
         nearest=None)
 
-# %% ../../nbs/25_mask.ipynb #099ffaf8
+# %% ../../nbs/25_mask.ipynb #2a7c94f6
 class _Bytes:
     "A tokenizer for which each byte is a token."
     eos_token_id,bos_token_id = 256,None
@@ -96,7 +97,9 @@ class Vocabulary:
         self.piece = decoder.piece
         self.ends = tuple(token for token in range(n) if decoder.ends(token))
         make = optional("llguidance.llamacpp", "tools").lltokenizer_from_vocab
-        self.tokenizer = make(decoder.vocabulary, eos_token=[*self.ends] or [n - 1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)   # it uses a function by its older name
+            self.tokenizer = make(decoder.vocabulary, eos_token=[*self.ends] or [n - 1])
         self.bytes = guidance.LLTokenizer(guidance.TokenizerWrapper(_Bytes()), slices=[])
         plain = (token for token in range(n) if not self.tokenizer.is_special_token(token))
         self.numbers = {piece: token for token in plain if len(piece := decoder.piece(token)) <= _LONGEST}
