@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/structured.html.md"""
 # %% auto #0
 __all__ = ['Choice', 'Quoted']
 
-# %% ../nbs/51_structured.ipynb #9c3564e3
+# %% ../nbs/51_structured.ipynb #29719941
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ from .chat import Chat, _reply_to
 from .errors import GenerationError, ParameterError, clipped, counted, shown
 from .installed import optional
 from .messages import told
-from .model import can, trait
+from .model import can
 
 # %% ../nbs/51_structured.ipynb #276d0783
 __all__ = ["Choice", "Quoted"]
 
-# %% ../nbs/51_structured.ipynb #55b4543d
+# %% ../nbs/51_structured.ipynb #d3dd8e3a
 @dataclass(frozen=True)
 class _Form:
     "What an object is to be like."
@@ -42,9 +42,9 @@ def _form(schema):
         adapter = pydantic.TypeAdapter(schema)
         found = adapter.json_schema()
     except Exception as error:
-        raise ParameterError(f"{shown(schema)} can't be made from JSON: {clipped(told(error), 200)} Give a type such as "
-            'list[str], a dataclass, a pydantic model, a JSON schema, or words: "name, age int".', name="schema",
-            nearest=None) from error
+        raise ParameterError(f"{shown(schema)} can't be made from JSON: {clipped(told(error), 200)} Give a type, such "
+            'as list[str], a dataclass, a pydantic model, a JSON schema, or words: "name, age int".',
+            name="schema", nearest=None) from error
     return _Form(_closed(found), adapter.validate_json, lenient=True)
 
 def _loaded(text):
@@ -52,7 +52,7 @@ def _loaded(text):
     try: return json.loads(text)
     except RecursionError as error: raise ValueError("too many brackets within each other") from error
 
-# %% ../nbs/51_structured.ipynb #62d6ffb8
+# %% ../nbs/51_structured.ipynb #5daab0eb
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 def _schema_of_words(words):
@@ -63,10 +63,11 @@ def _schema_of_words(words):
         head,_,about = part.partition(":")
         name,*kind = head.split() or [""]
         if not name or len(kind) > 1 or kind and kind[0] not in _TYPES:
-            raise ParameterError(f"{part.strip()!r} names no field: write its name, its type ({', '.join(_TYPES)}) if it "
-                'is no text, and what it means after a colon, as in "name, age int, bio: one sentence".', name="schema",
-                nearest=None)
-        properties[name] = {"type": _TYPES[kind[0] if kind else "str"], **({"description": about.strip()} if about else {})}
+            raise ParameterError(f"{part.strip()!r} names no field: write its name, its type ({', '.join(_TYPES)}) if "
+                'it is no text, and what it means after a colon, as in "name, age int, bio: one sentence".',
+                name="schema", nearest=None)
+        properties[name] = {"type": _TYPES[kind[0] if kind else "str"]}
+        if about.strip(): properties[name]["description"] = about.strip()
     if not properties: raise ParameterError("The schema is empty: name a field.", name="schema", nearest=None)
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
@@ -160,11 +161,19 @@ def _json_in(text):
         except (ValueError, RecursionError): continue
     return re.sub(r"^\s*```\w*|```\s*$", "", text).strip()
 
-# %% ../nbs/51_structured.ipynb #e7112f4c
+# %% ../nbs/51_structured.ipynb #e60eee8a
 _AGAIN = 2   # How often a model is asked again
 _LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}   # what the mask can't do, pydantic does
 
-def _with(prompt, hint): return f"{prompt}\n\n{hint}" if isinstance(prompt, str) else [*prompt, {"type": "text", "text": hint}]
+def _with(prompt, hint):
+    "The prompt, followed by a hint."
+    return f"{prompt}\n\n{hint}" if isinstance(prompt, str) else [*prompt, {"type": "text", "text": hint}]
+
+def _why(error):
+    "What is wrong, in a line: for each thing that pydantic has found, where and what."
+    found = error.errors() if hasattr(error, "errors") else []
+    said = [": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in found[:5]]
+    return clipped("; ".join(said) or told(error), 300).rstrip(".")
 
 @patch
 def _until_it_fits(self:Chat, prompt, read, params, hint="", language=""):
@@ -178,12 +187,12 @@ def _until_it_fits(self:Chat, prompt, read, params, hint="", language=""):
         if reply.interrupted:
             raise GenerationError("The answer was stopped before it was complete: chat.last has what there is of it.")
         try: return read(reply.text)
-        except ValueError as error: why = clipped(told(error), 500)
+        except ValueError as error: why = _why(error)
         if reply.finish_reason == "length": why,left = "it was cut before it was complete: ask with more max_tokens",0
         self.messages.go(before)
         if not left: break
         said = [*(said or [reply.asked.as_dict()]), {"role": "assistant", "content": reply.text},
-            {"role": "user", "content": f"This does not fit: {why} Answer again."}]
+            {"role": "user", "content": f"This does not fit: {why}. Answer again."}]
         failed = reply
     raise GenerationError(f"The answer does not fit: {why}. It was no part of the conversation; chat.tree() has it.")
 
@@ -211,7 +220,7 @@ def _meaning(schema):
         if isinstance(field, Mapping) and isinstance(field.get("description"), str)]
     return f"({'; '.join(said)})" if said else ""
 
-# %% ../nbs/51_structured.ipynb #024084ce
+# %% ../nbs/51_structured.ipynb #fb17b6af
 class Choice(str):
     "One of several options."
     probabilities: Mapping = None   # Of each option, together 1; None: the model does not tell
@@ -239,9 +248,10 @@ def _checked_options(options):
     "The options as a list. Raises `ParameterError` if there are not two different ones."
     options = list(dict.fromkeys(options)) if isinstance(options, (list, tuple, set, dict)) else []
     if len(options) > 1 and all(isinstance(option, str) and option.strip() for option in options): return options
-    raise ParameterError('options are at least two different texts, such as ["yes", "no"].', name="options", nearest=None)
+    raise ParameterError('options are at least two different texts, such as ["yes", "no"].', name="options",
+        nearest=None)
 
-# %% ../nbs/51_structured.ipynb #edead88c
+# %% ../nbs/51_structured.ipynb #dd3eb26b
 class Quoted(str):
     "An answer with quotations."
     quotations: tuple = ()   # For each: where it begins in the text, and its words
@@ -257,15 +267,20 @@ def quote(self:Chat,
         raise ParameterError("There is nothing to quote: give a text.", name="text", nearest=None)
     def read(answer):
         quoted = Quoted(answer)
-        quoted.quotations = tuple((_place_of(words, text), words) for words in re.findall('"([^"]*)"', answer))
+        places = [(_place_of(words, text), len(words)) for words in re.findall('"([^"]*)"', answer)]
+        quoted.quotations = tuple((place, text[place:place+length]) for place,length in places)
         return quoted
     plain = text.replace('"', "'")
     asked = f"{prompt}\n\n{plain}"
     if not can(self.model, "schema"): return self._until_it_fits(asked, read, params, _QUOTE)
-    grammar = f'start: words (quoted words)+\nwords: /[^"]*/\nquoted: "\\"" part "\\""\n'
-    grammar += f"part: %regex {json.dumps({'substring_words': plain})}"
+    grammar = _QUOTING + json.dumps({"substring_words": plain})
     return self._until_it_fits(asked, read, {**params, "grammar": grammar})
 
+_QUOTING = r"""start: words (quoted words)+
+words: /[^"]*/
+quoted: "\"" QUOTATION "\""
+QUOTATION: /\w(.|\n)*/ & PART
+PART: %regex """
 _QUOTE = 'Quote from the text: put what you quote, letter for letter, between quotation marks (").'
 
 def _place_of(words, text):

@@ -142,6 +142,12 @@ def test_choices(engine):
     assert again[::-1] == pytest.approx(list(choice.probabilities.values()), rel=1e-3)
 
 
+def test_a_thinker_chooses_without_thoughts(thinker):
+    chat = Chat(thinker)
+    choice = chat.choose("abcd", ["abcd", "wxyz"])
+    assert chat.last.text == choice and not chat.last.reasoning and chat.last.written.startswith("<think></think>")
+
+
 def test_what_never_fits(engine):
     import pydantic
     class Never(pydantic.BaseModel):

@@ -235,8 +235,9 @@ def weigh(self:Engine,
 def _weights(self:Engine, messages, options):
     prompt = self._prepare(messages, {"thinking": 0})
     answers = [tuple(self.decoder.tokenize(option, begins=False)) for option in options]
-    if max(map(len, answers)) > prompt.most: raise ParameterError("There is no room for an option that long: start a new "
-        "chat, or load the model with a larger n_ctx.", name="options", nearest=None)
+    if max(map(len, answers)) > prompt.most:
+        raise ParameterError("There is no room for an option that long: start a new chat, or load the model with a "
+            "larger n_ctx.", name="options", nearest=None)
     closing = getattr(prompt.guide, "before", ())
     self.decoder.begin()
     self._recall(prompt.tokens)
@@ -255,7 +256,7 @@ def _weights_after(self:Engine, begun, weight, answers):
         return
     decoder = self.decoder
     logs = _logarithms(decoder._scores())
-    if begun in answers: yield begun,weight + _log_of_sum(logs[token] for token in range(len(logs)) if decoder.ends(token))
+    if begun in answers: yield begun,weight + _log_of_sum(logs[n] for n in range(len(logs)) if decoder.ends(n))
     n = len(begun)
     for token in sorted({answer[n] for answer in answers if len(answer) > n}):
         longer = {answer for answer in answers if answer[n:n+1] == (token,)}

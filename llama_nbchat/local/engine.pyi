@@ -46,6 +46,10 @@ class Engine(Advises, ChatModel):
         """The answer, piece by piece; before it, how far the prompt is evaluated. Raises `ContextOverflowError`."""
         ...
 
+    def weigh(self, messages: list[dict], options: list[str]) -> list[float]:
+        """How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."""
+        ...
+
     def save_state(self, path: str | os.PathLike, messages: list[dict] | None=...):
         """Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."""
         ...

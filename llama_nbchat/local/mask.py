@@ -319,7 +319,7 @@ def read(self:Guide,
             raise _not_held("grammar", f"what was begun, {clipped(text)!r}, does not fit it")
     self.end = _shortest_end(self.letters, self.end) or self.end
 
-# %% ../../nbs/25_mask.ipynb #c068d46d
+# %% ../../nbs/25_mask.ipynb #9c9570e6
 _CHANNELS = CONTROL[:2]   # with one of these a part of an answer in channels begins
 _ANSWER = "<|channel|>final<|message|>"
 
@@ -357,9 +357,14 @@ class Thinking:
     def closed(self) -> bool: return self.then is not None and self.then.closed
 
     @property
+    def before(self) -> list[int]:
+        "The tokens that come before the answer if nothing more is thought."
+        return self._closing() if self.opened else list(self.forced)
+
+    @property
     def needs(self) -> int:
         "How many tokens it takes at least to end what was begun."
-        return (len(self._closing()) if self.opened else len(self.forced)) + (self.then.needs if self.then else 0)
+        return len(self.before) + (self.then.needs if self.then else 0)
 
 # %% ../../nbs/25_mask.ipynb #6ec258c1
 @patch

@@ -9,7 +9,7 @@ def has_masks() -> bool:
     """Whether answers can be held to a schema on this machine."""
     ...
 
-def schema_grammar(schema: Mapping, lenient: bool=...) -> str:
+def schema_grammar(schema: Mapping) -> str:
     """The grammar of what a JSON schema allows. Raises `ParameterError`, which names what a mask can't do."""
     ...
 
@@ -36,11 +36,11 @@ class Vocabulary:
     new: Any
     piece: Any
     ends: Any
-    tokenizer: Any
     bytes: Any
     numbers: Any
     single: Any
     begun: Any
+    tokenizer: Any
 
     def __init__(self, decoder: Any):
         ...
@@ -105,6 +105,11 @@ class Thinking:
 
     @property
     def closed(self) -> bool:
+        ...
+
+    @property
+    def before(self) -> list[int]:
+        """The tokens that come before the answer if nothing more is thought."""
         ...
 
     @property

@@ -23,6 +23,7 @@ ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and wh
     "tutorials/install.ipynb": None,   # it has nothing to run
     "tutorials/chat_from_scratch.ipynb": "it builds on llama_cpp itself, which is compiled for the machine it runs on",
     "howtos/servers.ipynb": "it starts a server, which a browser can't",
+    "howtos/objects.ipynb": "masks are not there in a browser",
     "howtos/grow.ipynb": "it has nothing to run: its examples are servers on other machines",
 }
 
