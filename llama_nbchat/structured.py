@@ -7,7 +7,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/structured.html.md"""
 # %% auto #0
 __all__ = ['Choice', 'Quoted']
 
-# %% ../nbs/51_structured.ipynb #29719941
+# %% ../nbs/51_structured.ipynb #45a558dc
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from typing import Any
 from fastcore.basics import patch
 
 from .chat import Chat, _reply_to
-from .errors import GenerationError, ParameterError, clipped, counted, shown
+from .errors import GenerationError, ParameterError, clipped, shown
 from .installed import optional
 from .messages import told
 from .model import can

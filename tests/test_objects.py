@@ -4,14 +4,15 @@ import random
 import re
 
 import jsonschema
+import numpy as np
 import pytest
 from llama_cpp import Llama
 
-from llama_nbchat import Chat, ContextOverflowError, Engine, GenerationError, ParameterError
+from llama_nbchat import Chat, ContextOverflowError, Engine, GenerationError, NotInstalledError, ParameterError
 from llama_nbchat.local.mask import Guide, Vocabulary, schema_grammar
 from tests.conftest import moments
 from tests.schemas import Schemas
-from tools.benchmarks.random_model import STYLES, make
+from tools.benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
 
 CHECKED = ("date", "email", "ipv4", "ipv6", "uuid", "duration", "uri")   # the others allow more than the checker: leap seconds
 FORMATS = jsonschema.FormatChecker(CHECKED)
@@ -146,6 +147,70 @@ def test_a_thinker_chooses_without_thoughts(thinker):
     chat = Chat(thinker)
     choice = chat.choose("abcd", ["abcd", "wxyz"])
     assert chat.last.text == choice and not chat.last.reasoning and chat.last.written.startswith("<think></think>")
+
+
+@pytest.mark.parametrize("made", [make_recurrent, make_hybrid, make_sliding])
+def test_other_memories(made, tmp_path):
+    "What can't be trimmed is put back: options are weighed as when each is read anew, and answers are held to a schema."
+    llm = Llama(str(made(tmp_path / "model.gguf")), n_ctx=512, verbose=False, n_threads=1)
+    engine, options = Engine(llm), ["abcd", "abcd efgh", "abcd wxyz", "efgh"]
+    together = engine.weigh(ASK, options)
+    assert together == pytest.approx(_one_by_one(engine, options), rel=0.02)
+    check(answer(engine, schema=SCHEMA, max_tokens=40, seed=1)[0], SCHEMA)
+
+
+def _one_by_one(engine, options):
+    "The same from the scores after each beginning, each of them evaluated from the start."
+    decoder = engine.decoder
+    prompt = engine._prepare(ASK, {}).tokens
+    answers = [decoder.tokenize(option, begins=False) for option in options]
+    def logs(tokens):
+        decoder.trim(0)
+        for n in range(0, len(tokens), 64): decoder.evaluate(tokens[n:n + 64])
+        scores = decoder._scores().astype(float)
+        scores -= scores.max()
+        return scores - np.log(np.exp(scores).sum())
+    found = []
+    decoder.begin()
+    for one in answers:
+        weight = sum(logs(prompt + one[:n])[token] for n, token in enumerate(one))
+        if any(other[:len(one)] == one and other != one for other in answers):
+            after = logs(prompt + one)
+            weight += np.log(sum(np.exp(after[n]) for n in range(len(after)) if decoder.ends(n)))
+        found.append(weight)
+    shares = np.exp(np.array(found) - max(found))
+    return list(shares / shares.sum())
+
+
+def test_options_are_weighed_from_one_prefix(engine):
+    "The conversation is evaluated once, and the turn after it evaluates nothing of it again."
+    chat = Chat(engine)
+    chat.prompt("abcd efgh " * 20, max_tokens=3)
+    evaluated, evaluate = [], engine.decoder.evaluate
+    engine.decoder.evaluate = lambda tokens: (evaluated.extend(tokens), evaluate(tokens))[1]
+    try: chat.choose("wxyz", ["abcd", "efgh", "abcd wxyz"])
+    finally: del engine.decoder.evaluate
+    assert len(evaluated) < 40 and chat.last.usage.evaluated_tokens <= 1
+
+
+def test_an_object_goes_on(engine):
+    "An answer that was broken off is continued by what it is held to."
+    chat = Chat(engine, temperature=2.0, seed=5)
+    for piece in chat.stream("abcd", schema=SCHEMA, max_tokens=60):
+        if len(chat.messages) or len(piece) > 2: break
+    begun = chat.last.text if chat.last else ""
+    whole = chat.resume(schema=SCHEMA, max_tokens=60).text
+    assert begun and whole.startswith(begun) and check(whole, SCHEMA)
+    with pytest.raises(ParameterError, match="does not fit"):
+        list(engine.stream([*ASK, {"role": "assistant", "content": "nonsense"}], schema=SCHEMA))
+
+
+def test_without_the_package(engine, monkeypatch):
+    "It is named; what needs no mask goes on to work."
+    monkeypatch.setitem(__import__("sys").modules, "llguidance", None)
+    for given in ({"schema": SCHEMA}, {"pattern": "a"}, {"grammar": 'start: "a"'}):
+        with pytest.raises(NotInstalledError, match=r"llama_nbchat\[tools\]"): answer(engine, **given)
+    assert answer(engine, thinking=3, max_tokens=4)[0]
 
 
 def test_what_never_fits(engine):
