@@ -45,6 +45,8 @@ __all__ = ["Chat"]
 _ELSEWHERE = {
     'chat("...")': "ask send say tell query chat message completion completions complete generate invoke run respond "
         "predict create send_message create_chat_completion get_response answer_to generate_content __await__",
+    'chat.structured("...", schema)': "chat_structured structured_output with_structured_output extract parse as_json",
+    'chat.choose("...", options)': "select classify",
     'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter __aiter__",
     "chat.messages": "history chat_history conversation memory log transcript __len__ __getitem__ __iter__",
     "chat.messages.NAME": "append_user_message append_assistant_message append_system_message append_turn get_messages",

@@ -7,12 +7,11 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/mask.html.md"""
 # %% auto #0
 __all__ = ['has_masks', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'Vocabulary', 'Guide', 'Thinking']
 
-# %% ../../nbs/25_mask.ipynb #202700bd
+# %% ../../nbs/25_mask.ipynb #c7f50934
 import codecs
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
 from importlib.util import find_spec
