@@ -123,14 +123,36 @@ def test_a_model_that_opens_its_thoughts(tmp_path):
     "The first token may be the mark, although the schema does not allow it; without thinking it may not."
     engine = opened(tmp_path / "own.gguf", template=OWN, controls=["<think>", "</think>", "<|im_start|>"])
     mark = engine.decoder.tokenize("<think>", special=True)[0]
-    close = engine.decoder.tokenize("</think>", special=True)[0]
     for thinking in (None, 7, 0):
         chat = Chat(engine, temperature=2.0, max_tokens=60, seed=3, logit_bias={mark: 60.0})
         reply = chat.prompt("abcd", schema=SCHEMA, **({} if thinking is None else {"thinking": thinking}))
         check(reply.text, SCHEMA)
         assert reply.written.startswith("<think>") == (thinking != 0), thinking
         assert bool(reply.reasoning) == (thinking != 0)
-    assert close is not None
+    needs = Guide(engine.vocabulary, schema_grammar(SCHEMA)).needs
+    for most in range(needs, needs + 5):   # where there is no room for a thought, there is none
+        reply = Chat(engine, temperature=2.0, max_tokens=most, seed=3, logit_bias={mark: 60.0}).prompt("abcd", schema=SCHEMA)
+        check(reply.text, SCHEMA)
+        assert reply.written.startswith("<think>") == (most >= needs + 2), most
+
+
+CHANNELS = ("{% for m in messages %}{{ '<|start|>' + m.role + '<|message|>' + m.content }}"
+    "{{ '<|return|>' if loop.last and m.role == 'assistant' else '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}")
+
+
+def test_channels(tmp_path):
+    "The answer begins in its channel, whatever parts a model opens before."
+    controls = ["<|start|>", "<|message|>", "<|end|>", "<|channel|>", "<|call|>", "<|return|>"]
+    engine = opened(tmp_path / "channels.gguf", template=CHANNELS, controls=controls)
+    start, message, end, channel = (engine.decoder.tokenize(name, special=True)[0] for name in (*controls[:4],))
+    for biased in ([channel], [channel, message], [channel, message, end, start], []):
+        for thinking in (None, 9, 0):
+            for most in (40, 120):
+                chat = Chat(engine, temperature=2.0, max_tokens=most, seed=3, logit_bias={token: 8.0 for token in biased})
+                reply = chat.prompt("abcd", schema=SCHEMA, **({} if thinking is None else {"thinking": thinking}))
+                check(reply.text, SCHEMA)
+                if thinking == 0: assert reply.written.startswith("<|channel|>final<|message|>{") and not reply.reasoning
 
 
 def test_choices(engine):

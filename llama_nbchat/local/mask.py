@@ -318,9 +318,11 @@ def read(self:Guide,
             raise _not_held("grammar", f"what was begun, {clipped(text)!r}, does not fit it")
     self.end = _shortest_end(self.letters, self.end) or self.end
 
-# %% ../../nbs/25_mask.ipynb #9c9570e6
-_CHANNELS = CONTROL[:2]   # with one of these a part of an answer in channels begins
-_ANSWER = "<|channel|>final<|message|>"
+# %% ../../nbs/25_mask.ipynb #1d5e062d
+_CHANNELS = CONTROL[:2]   # with one of these a part of an answer in channels begins; a head follows, and then:
+_HEAD_ENDS = "<|message|>"
+_ANSWER = f"<|channel|>final{_HEAD_ENDS}"
+_LONGEST_HEAD = 12        # Tokens
 
 class Thinking:
     "Leaves a model to its thoughts, to so many tokens of them at most; after them another guide has its way, or none."
@@ -335,11 +337,12 @@ class Thinking:
     ):
         self.decoder,self.marks,self.most,self.then = decoder,marks,most,then
         self.opened = opened
-        self.thought = 0                # how many tokens were thought
+        self.thought = self.head = 0    # how many tokens were thought, and how many are in the head of a part
         self.forced = []                # tokens that have to come next
         self.texts = codecs.getincrementaldecoder("utf-8")("replace")
         self.apart = Apart({**REASONING, **marks})
-        self.opening = {tokens[0]: tokens[1:] for mark in (*marks, *self._channels()) if (tokens := self._of(mark))}
+        marked = [*marks.items(), *((head, f"{_HEAD_ENDS}<|end|><|start|>assistant{_ANSWER}") for head in self._channels())]
+        self.opening = {(tokens := self._of(mark))[0]: (tokens[1:], self._of(closing)) for mark, closing in marked}
         said,_ = self.apart.feed(opened + begun)
         self.answering = self.apart.state == "answer"
         if then is not None and said: then.read(said)
@@ -379,36 +382,36 @@ def apply(self:Thinking, scores):
         if self.then is not None: self.then.apply(scores)
         scores[opening] = float("-inf") if self.most == 0 else marked
 
-# %% ../../nbs/25_mask.ipynb #89fba0c0
+# %% ../../nbs/25_mask.ipynb #f8a1a789
 @patch
 def take(self:Thinking, token, left):
     "Notes what is written. Gives the closing mark instead, token by token, when there is no room for more thoughts."
     if not self.forced and self.answering: return token if self.then is None else self.then.take(token, left)
     if not self.forced and self.apart.state == "start": return self._begin(token, left)
-    if not self.forced and self.apart.state == "reasoning" and not self._may_think(token, left):
-        self.forced = self._closing()
+    if not self.forced and not self._may_think(token, left): self.forced = self._closing()
     if self.forced: token = self.forced.pop(0)
-    elif self.apart.state == "reasoning": self.thought += 1
+    else: self.thought += 1
+    self.head = self.head + 1 if self.apart.state == "head" else 0
     self._read(self.decoder.piece(token))
     return token
 
-# %% ../../nbs/25_mask.ipynb #0eedf1a1
+# %% ../../nbs/25_mask.ipynb #81371caa
 @patch
 def _begin(self:Thinking, token, left):
-    rest = self.opening.get(token) if self.most != 0 else None
-    if rest is None:
+    rest,closing = self.opening.get(token, (None, ())) if self.most != 0 else (None, ())
+    if rest is None or self.then is not None and left < 1 + len(rest) + len(closing) + self.then.needs:
         self.answering = self.then is not None or bool(self.decoder.piece(token).strip())
         return token if self.then is None else self.then.take(token, left)
     self.forced = list(rest) if self.then is not None else []
     self._read(self.decoder.piece(token))
     return token
 
-# %% ../../nbs/25_mask.ipynb #25a2977d
+# %% ../../nbs/25_mask.ipynb #c4d41e5d
 @patch
 def _may_think(self:Thinking, token, left):
     room = left - len(self._closing()) - self.then.needs if self.then is not None else left
     if self.most is not None: room = min(room, self.most - self.thought)
-    if room <= 0 or self.then is not None and self.decoder.ends(token): return False
+    if room <= 0 or self.then is not None and self.decoder.ends(token) or self.head >= _LONGEST_HEAD: return False
     before = self.texts.getstate()
     self.texts.decode(self.decoder.piece(token))
     half = self.texts.getstate()[0]
@@ -419,7 +422,7 @@ def _missing(half):
     "How many bytes a character lacks of which these are the beginning."
     return max(0, 2 + (half[0] >= 0xe0) + (half[0] >= 0xf0) - len(half)) if half else 0
 
-# %% ../../nbs/25_mask.ipynb #60c6c048
+# %% ../../nbs/25_mask.ipynb #0a7ea8cb
 @patch
 def _read(self:Thinking, piece):
     was = self.apart.state
@@ -431,5 +434,6 @@ def _read(self:Thinking, piece):
 @patch
 def _closing(self:Thinking):
     "The tokens that close the reasoning."
-    if self.apart.channels: return self._of(f"<|end|><|start|>assistant{_ANSWER}")
+    in_head = _HEAD_ENDS if self.apart.state == "head" else ""
+    if self.apart.channels: return self._of(f"{in_head}<|end|><|start|>assistant{_ANSWER}")
     return self._of(self.apart.closing or self.apart.marks.get(self.opened, ""))
