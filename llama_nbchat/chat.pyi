@@ -18,6 +18,8 @@ from llama_nbchat.conversation import Tree
 from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.errors import StateError
+from llama_nbchat.structured import Choice
+from llama_nbchat.structured import Quoted
 import os
 
 __all__ = ['Chat']

@@ -318,7 +318,7 @@ def read(self:Guide,
             raise _not_held("grammar", f"what was begun, {clipped(text)!r}, does not fit it")
     self.end = _shortest_end(self.letters, self.end) or self.end
 
-# %% ../../nbs/25_mask.ipynb #1d5e062d
+# %% ../../nbs/25_mask.ipynb #41f6b04b
 _CHANNELS = CONTROL[:2]   # with one of these a part of an answer in channels begins; a head follows, and then:
 _HEAD_ENDS = "<|message|>"
 _ANSWER = f"<|channel|>final{_HEAD_ENDS}"
@@ -341,8 +341,9 @@ class Thinking:
         self.forced = []                # tokens that have to come next
         self.texts = codecs.getincrementaldecoder("utf-8")("replace")
         self.apart = Apart({**REASONING, **marks})
-        marked = [*marks.items(), *((head, f"{_HEAD_ENDS}<|end|><|start|>assistant{_ANSWER}") for head in self._channels())]
-        self.opening = {(tokens := self._of(mark))[0]: (tokens[1:], self._of(closing)) for mark, closing in marked}
+        marked = {**marks, **dict.fromkeys(self._channels(), f"{_HEAD_ENDS}<|end|><|start|>assistant{_ANSWER}")}
+        pairs = [(self._of(mark), self._of(closing)) for mark, closing in marked.items()]
+        self.opening = {mark[0]: (mark[1:], closing) for mark, closing in pairs if mark}
         said,_ = self.apart.feed(opened + begun)
         self.answering = self.apart.state == "answer"
         if then is not None and said: then.read(said)

@@ -90,6 +90,7 @@ class Thinking:
     then: Any
     opened: Any
     thought: Any
+    head: Any
     forced: Any
     texts: Any
     apart: Any
