@@ -220,7 +220,7 @@ def _meaning(schema):
         if isinstance(field, Mapping) and isinstance(field.get("description"), str)]
     return f"({'; '.join(said)})" if said else ""
 
-# %% ../nbs/51_structured.ipynb #fb17b6af
+# %% ../nbs/51_structured.ipynb #2af6abae
 class Choice(str):
     "One of several options."
     probabilities: Mapping = None   # Of each option, together 1; None: the model does not tell
@@ -241,7 +241,7 @@ def choose(self:Chat,
     probabilities = dict(zip(options, weigh(self._draft(reply, params), options)))
     choice = Choice(max(options, key=probabilities.get))
     choice.probabilities = probabilities
-    self._show(prompt, {**params, "thinking": 0, "grammar": f"start: {json.dumps(choice)}"})
+    self._show(prompt, {**params, "max_tokens": None, "thinking": 0, "grammar": f"start: {json.dumps(choice)}"})
     return choice
 
 def _checked_options(options):

@@ -396,15 +396,19 @@ def take(self:Thinking, token, left):
     self._read(self.decoder.piece(token))
     return token
 
-# %% ../../nbs/25_mask.ipynb #81371caa
+# %% ../../nbs/25_mask.ipynb #159adf9f
 @patch
 def _begin(self:Thinking, token, left):
+    piece = self.decoder.piece(token)
+    if self.then is None:
+        self._read(piece)
+        return token
     rest,closing = self.opening.get(token, (None, ())) if self.most != 0 else (None, ())
-    if rest is None or self.then is not None and left < 1 + len(rest) + len(closing) + self.then.needs:
-        self.answering = self.then is not None or bool(self.decoder.piece(token).strip())
-        return token if self.then is None else self.then.take(token, left)
-    self.forced = list(rest) if self.then is not None else []
-    self._read(self.decoder.piece(token))
+    if rest is None or left < 1 + len(rest) + len(closing) + self.then.needs:
+        self.answering = True
+        return self.then.take(token, left)
+    self.forced = list(rest)
+    self._read(piece)
     return token
 
 # %% ../../nbs/25_mask.ipynb #c4d41e5d
