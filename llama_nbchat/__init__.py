@@ -7,6 +7,7 @@ from llama_nbchat.reply import *
 from llama_nbchat.conversation import *
 from llama_nbchat.document import *
 from llama_nbchat.markdown import *
+from llama_nbchat.rewritten import *
 from llama_nbchat.stop import *
 from llama_nbchat.exclusive import *
 from llama_nbchat.model import *
@@ -21,6 +22,7 @@ from llama_nbchat.local.saved import *
 from llama_nbchat.local.template import *
 from llama_nbchat.local.engine import *
 from llama_nbchat.local.states import *
+from llama_nbchat.local.kept import *
 from llama_nbchat.local.opening import *
 from llama_nbchat.found import *
 from llama_nbchat.load import *
@@ -30,8 +32,12 @@ from llama_nbchat.display import *
 from llama_nbchat.notes import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
+from llama_nbchat.view import *
+from llama_nbchat.awaited import *
 from llama_nbchat.keep import *
 from llama_nbchat.structured import *
+from llama_nbchat.exported import *
+from llama_nbchat.store import *
 from llama_nbchat.llama2 import *
 
 def load_ipython_extension(ipython):
@@ -41,8 +47,9 @@ def load_ipython_extension(ipython):
 
 # What `from llama_nbchat import *` brings: what a chat needs, the contract for models of one's own, and the errors.
 __all__ = [
-    "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel", "Delta",
+    "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "ChatStore", "Llama2ChatVersion2",
+    "load", "models", "view", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel",
+    "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
     "NotInstalledError", "UseError",

@@ -10,12 +10,12 @@ __all__ = ['Chat']
 # %% ../nbs/40_chat.ipynb #91c1cd80
 import copy
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from numbers import Real
+from threading import current_thread, main_thread
 from typing import Any
 
 from fastcore.basics import patch
@@ -23,10 +23,10 @@ from fastcore.basics import patch
 from .context import Context, fit
 from .conversation import ChatMessages
 from .document import noted
-from .display import GrowingText, conversation, open_screen, tell
+from .display import GrowingText, called, conversation, open_screen, tell
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    check_parameters, clipped, counted, made_printable, printable)
-from .exclusive import Claim
+    check_parameters, counted, made_printable)
+from .exclusive import Claim, Worker, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
@@ -44,10 +44,12 @@ __all__ = ["Chat"]
 # %% ../nbs/40_chat.ipynb #20676600
 _ELSEWHERE = {
     'chat("...")': "ask send say tell query chat message completion completions complete generate invoke run respond "
-        "predict create send_message create_chat_completion get_response answer_to generate_content __await__",
+        "predict create send_message create_chat_completion get_response answer_to generate_content",
     'chat.structured("...", schema)': "chat_structured structured_output with_structured_output extract parse as_json",
     'chat.choose("...", options)': "select classify",
-    'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter __aiter__",
+    'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter",
+    'await chat.aprompt("...")': "__await__ ask_async chat_async aask achat acall ainvoke arun asend agenerate",
+    'async for piece in chat.astream("...")': "__aiter__ stream_async astream_chat astream_prompt aprompt_stream",
     "chat.messages": "history chat_history conversation memory log transcript __len__ __getitem__ __iter__",
     "chat.messages.NAME": "append_user_message append_assistant_message append_system_message append_turn get_messages",
     "chat.messages.append_user_message(...) and append_assistant_message(...)":
@@ -57,8 +59,9 @@ _ELSEWHERE = {
     "chat.undo()": "pop back rewind", "chat.tree()": "branches turns", "chat.retry()": "regenerate again redo rerun",
     "chat.resume()": "go_on continue_ proceed",
     "chat.fork()": "copy clone branch duplicate __deepcopy__",
-    'chat.save("talk.json")': "dump to_json write_json save_messages save_history __reduce_ex__",
-    "chat.messages.get_messages()": "to_dict json to_list",
+    'chat.export("talk.html")': "publish share print_out to_html save_html export_html to_markdown export_markdown",
+    'chat.save("talk.json")': "dump write_json save_messages save_history",
+    'chat.messages.get_messages(), or chat.save("talk.json")': "to_dict json to_json to_list __reduce_ex__",
     "chat.last": "reply response answer output result last_reply last_response last_message",
     "chat.last.NAME": "text reasoning usage timings finish_reason interrupted left_out",
     "chat.context": "tokens n_tokens token_count num_tokens count_tokens context_window",
@@ -172,7 +175,7 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
 # %% ../nbs/40_chat.ipynb #b0c3401b
 def _called(model):
     "The name of a model for its readers."
-    return clipped(printable(str(trait(model, "name"))).removesuffix(".gguf"), 80)
+    return called(str(trait(model, "name")))
 
 # %% ../nbs/40_chat.ipynb #e2793b64
 @patch
@@ -196,18 +199,21 @@ def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
         deltas = None
         try:
             reply.begin(partial(Apart, trait(self.model, "marks")))
-            start = time.perf_counter()
+            start = working_time()
             deltas = self.model.stream(draft, **_whole({**self.params, **params}))
             for delta in deltas:
-                delta = reply.grow(delta, time.perf_counter() - start)
+                delta = reply.grow(delta, working_time() - start)
                 for watcher in self.watchers: _tell(watcher, reply, delta)
                 yield delta
-                start = time.perf_counter()
+                start = working_time()
             yield reply.complete()
-        except ChatError: raise
+        except ChatError as error:
+            reply.error = told(error)   # here already: watchers are told of the end before the error gets out
+            raise
         except Exception as error:
-            raise GenerationError(f"The model failed: {type(error).__name__}: {told(error)}"
-                ) from made_printable(error)
+            failure = GenerationError(f"The model failed: {type(error).__name__}: {told(error)}")
+            reply.error = told(failure)
+            raise failure from made_printable(error)
         finally:
             self._commit(reply)
             if hasattr(deltas, "close"): deltas.close()
@@ -301,21 +307,21 @@ def _count(self:Chat, messages):
 
 # %% ../nbs/40_chat.ipynb #27f5bd99
 @patch
-def _begin(self:Chat, reply, params):
+def _begin(self:Chat, reply, params, in_cell=True):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
-    if not reply.has_begun: self._sign(reply, params)
+    if not reply.has_begun: self._sign(reply, params, in_cell and current_thread() is main_thread())
     reply.ended = False
     claim = Claim(self)
     return claim.taken_by(self._answer(reply, params, claim))
 
 # %% ../nbs/40_chat.ipynb #fbc50c2e
 @patch
-def _sign(self:Chat, reply, params):
+def _sign(self:Chat, reply, params, in_cell):
     "Notes who was asked, how and where."
     reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
-    reply.cell,reply.run = cell_id(),cell_number()
+    if in_cell: reply.cell,reply.run = cell_id(),cell_number()
     if reply.instead_of is None and self.rerun == "replace": self._replace_earlier_run(reply)
 
 # %% ../nbs/40_chat.ipynb #384a8338
@@ -379,9 +385,10 @@ def _end_unread_stream(self:Chat):
     "Closes a stream that an earlier cell left unread. Raises `ChatError` for one that is being read."
     other = self._claim
     if other is None or other.ended(): return
-    if other.running() or other.cell in (None, cell_number()):
-        raise ChatError("This chat is still answering an earlier prompt: read that answer to its end or close its "
-            "stream, then ask again.")
+    worked_on = isinstance(other.thread, Worker) and other.thread.is_alive()
+    if worked_on or other.running() or other.cell in (None, cell_number()):
+        first = "await that answer" if worked_on else "read that answer to its end or close its stream"
+        raise ChatError(f"This chat is still answering an earlier prompt: {first}, then ask again.")
     other.close()
 
 # %% ../nbs/40_chat.ipynb #2f59a5bb
@@ -414,7 +421,7 @@ def last(self:Chat) -> Reply|None:
 _STREAM_ELSEWHERE = {
     'chat("...") to have the whole answer, or chat.last.text afterwards':
         "text content message choices answer response result reply usage __len__ __getitem__ __add__ __radd__",
-    "it without async: for piece in chat.stream(...)": "__aiter__", "for piece in chat.stream(...)": "__await__",
+    "async for piece in chat.astream(...)": "__aiter__", "await chat.aprompt(...)": "__await__",
     "close()": "stop cancel aclose abort"}
 
 # %% ../nbs/40_chat.ipynb #8617afac
@@ -477,12 +484,22 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
 def _read(self:Chat, deltas, reply, growing, button):
     "Shows the reply as it grows, until it grows no more, or until an interrupt comes."
     if not reply.has_answer: growing(reply, Delta(progress=(0, 0)))
-    while not button.pressed:
-        button.armed = True
-        delta = next(deltas, None)
-        button.armed = False
-        if delta is None: return
-        growing(reply, delta)
+    with queue_shown(partial(_show_queue, growing, button)):
+        while not button.pressed:
+            button.armed = True
+            delta = next(deltas, None)
+            button.armed = False
+            if delta is None: return
+            growing(reply, delta)
+
+# %% ../nbs/40_chat.ipynb #af5e4fd7
+def _show_queue(growing, button, before):
+    "Shows how many answers come first; returns whether anybody sees it."
+    button.armed = False
+    shown = growing.wait_for(before)
+    button.armed = True
+    if button.pressed: raise KeyboardInterrupt
+    return shown
 
 # %% ../nbs/40_chat.ipynb #99a40e0e
 @patch

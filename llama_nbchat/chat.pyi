@@ -14,6 +14,7 @@ from llama_nbchat.load import load
 from llama_nbchat.model import can
 from llama_nbchat.model import window
 from llama_nbchat.reply import Reply
+from collections.abc import AsyncIterator
 from llama_nbchat.conversation import Tree
 from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.errors import ModelNotFoundError
@@ -43,6 +44,14 @@ class Chat(Advises):
     def __repr__(self):
         ...
 
+    async def aprompt(self, text: str | list | None=..., **params) -> Reply:
+        """Sends a prompt and waits for the answer, in an event loop. Cancelling stops the model. Raises a `ChatError`."""
+        ...
+
+    def astream(self, text: str | list | None=..., **params) -> AsyncIterator[str]:
+        """Sends a prompt and gives the pieces of the answer as they come, for `async for`. Raises a `ChatError`."""
+        ...
+
     @property
     def last(self) -> Reply | None:
         """The last reply: that of the last turn, or one that was begun after it and never came to an answer."""
@@ -67,6 +76,10 @@ class Chat(Advises):
     @property
     def context(self) -> Context:
         """How much of the context window the conversation takes, in tokens."""
+        ...
+
+    def export(self, path: str | os.PathLike, title: str | None=..., date: Any | None=...):
+        """Writes the conversation for others; `Chat.load` opens it. Raises `ConversationFileError` if it can't be written."""
         ...
 
     def undo(self, n: int=...):

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 from llama_nbchat.conversation import ChatMessages
+from llama_nbchat.messages import Message
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'loading', 'shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'answer_output', 'called', 'ended_early', 'loading', 'shell']
 
 def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
@@ -58,6 +59,10 @@ class GrowingText:
         """Shows how far the model is before its first piece."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
     def close(self, reply: Reply, note: str=...):
         """Shows the finished text, and the note, if there is any of them."""
         ...
@@ -98,6 +103,7 @@ class NotebookScreen:
     sources: Any
     outputs: Any
     begin: Any
+    before: Any
     sent: Any
     light: Any
     spent: Any
@@ -117,6 +123,14 @@ class NotebookScreen:
         """Shows a bar, or, where there is not much to read, only dots."""
         ...
 
+    def wait_for(self, before: int) -> bool:
+        """Shows how many answers are waited for."""
+        ...
+
+def answer_output(speaker: str, said: list[Message], note: str=..., font_size: int=..., images: bool=...) -> dict:
+    """An answer in the forms in which a notebook shows it: what is sent for it, and what is kept in the file."""
+    ...
+
 class TextScreen:
     """Standard output, or another text file."""
     interval: Any
@@ -124,6 +138,7 @@ class TextScreen:
     shown: Any
     thought: Any
     waits: Any
+    turns: Any
     end: Any
     code: Any
 
@@ -132,6 +147,10 @@ class TextScreen:
 
     def wait(self, done: int=..., total: int=...):
         """In a terminal, says what is waited for."""
+        ...
+
+    def wait_for(self, before: int) -> bool:
+        """In a terminal, says how many answers are waited for."""
         ...
 
     def show(self, text: str, reasoning: str=...):
@@ -169,6 +188,14 @@ class _Bar:
         """Leaves nothing behind."""
         ...
 
-def conversation(messages: ChatMessages, images: bool=..., speaker: str=..., font_size: int=...) -> str:
+def called(name: str) -> str:
+    """The name of a model for its readers."""
+    ...
+
+def ended_early(turn: Reply) -> str:
+    """How an answer ended that is not complete; nothing for one that is, or if nobody knows."""
+    ...
+
+def conversation(messages: ChatMessages, images: bool=..., speaker: str=..., font_size: int=..., whole: bool=...) -> str:
     """HTML that shows a conversation, and does nothing else."""
     ...

@@ -33,17 +33,17 @@ def kept_params(
     params:dict   # Sampling parameters
 ) -> dict:
     "The parameters that JSON can hold, without those that may hold a secret."
-    return {name: value for name, value in params.items() if _can_bekept_params(name) and _is_plain(value)}
+    return {name: value for name, value in params.items() if _can_be_kept(name) and _is_plain(value)}
 
 # %% ../nbs/08_document.ipynb #3b54573d
-def _can_bekept_params(name): return isinstance(name, str) and not _SECRET.search(name)
+def _can_be_kept(name): return isinstance(name, str) and not _SECRET.search(name)
 
 # %% ../nbs/08_document.ipynb #6462fc9f
 def _is_plain(value):
     "Whether JSON gives back the same value."
     if isinstance(value, float): return math.isfinite(value)
     if isinstance(value, list): return all(map(_is_plain, value))
-    if isinstance(value, dict): return all(_can_bekept_params(name) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, dict): return all(_can_be_kept(name) and _is_plain(item) for name, item in value.items())
     return value is None or isinstance(value, (bool, int, str))
 
 # %% ../nbs/08_document.ipynb #c7079e06

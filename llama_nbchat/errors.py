@@ -157,6 +157,7 @@ _ELSEWHERE = {   # the name here: the names in other programs
     "type_v": "cache_type_v",
     "lora_path": "lora",
     "cache_bytes": "cache_ram cache_size",
+    "keep_states": "slot_save_path prompt_cache prompt_cache_path",
     "max_tokens": "n_predict num_predict max_new_tokens max_completion_tokens max_output_tokens max_gen_len "
         "max_tokens_to_sample max_length maxtok maxtoks maxt n_tokens num_tokens",
     "temperature": "temp temperatur",

@@ -1,11 +1,13 @@
 from __future__ import annotations
 from typing import Any
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'in_turn', 'beside', 'life_of', 'check_usable']
+__all__ = ['Claim', 'Worker', 'pause', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work', 'before_end']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -39,12 +41,17 @@ class Claim:
         """Ends it, if that is still to be done; what has been written is left to the generator."""
         ...
 
+def at_work(number: int) -> bool:
+    """Whether an answer of this model is at work just now."""
+    ...
+
 class _Life:
     """How long a `llama_cpp.Llama` can be used: until it is closed, by the process that has seen it first."""
     number: Any
     process: Any
     guarded: Any
     closed: Any
+    last: Any
 
     def __init__(self, model):
         ...
@@ -61,12 +68,45 @@ class _Life:
         """Frees what a closed `Llama` is made of, unless an answer is at work, which will do so when it ends."""
         ...
 
+    def part(self):
+        """Does what is to be done before the end, if this process may."""
+        ...
+
 def life_of(model: Any) -> _Life | None:
     """The life of a `Llama`, which begins when it is first seen here; None for everything else."""
     ...
 
+def before_end(model: Any, call: Callable):
+    """Has it called once, before the model is freed or the program ends."""
+    ...
+
 def check_usable(model: Any):
     """Raises `ModelTypeError` for a `Llama` that has been closed, or that was loaded before the process was forked."""
+    ...
+
+class Worker(threading.Thread):
+    """A thread that reads an answer for somebody else. It ends with that answer, or soon after `stopped` is set."""
+    stopped: Any
+
+    def __init__(self, name: str):
+        ...
+
+def pause(seconds: float):
+    """Waits. Raises `KeyboardInterrupt` in a `Worker`, as soon as it is told to stop."""
+    ...
+
+class _Here(threading.local):
+    """What is known of the waiting of a thread."""
+    show: Any
+    waited: Any
+
+@contextmanager
+def queue_shown(show: Callable) -> Iterator[None]:
+    """Within the block, a turn of this thread that waits is shown, and not warned of."""
+    ...
+
+def working_time() -> float:
+    """Seconds, by a clock of this thread that stands still while a turn waits."""
     ...
 
 def in_turn(model: Any, deltas: Iterator, alone: bool=...) -> Iterator:

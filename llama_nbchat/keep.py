@@ -23,7 +23,7 @@ from .errors import ConversationFileError, MessageError, ModelNotFoundError, Sta
 from .found import models
 from .load import load
 from .local.saved import replace_file
-from .messages import alternating
+from .messages import alternating, whole_text
 from .model import can, trait
 
 # %% ../nbs/44_keep.ipynb #a7622946
@@ -69,7 +69,7 @@ def write_text(
     text:str               # All of it
 ):
     "Writes a text as UTF-8 in one step. Raises `ConversationFileError`, and leaves what was there."
-    try: replace_file(os.fspath(path), [text.encode("utf-8")])
+    try: replace_file(os.fspath(path), [whole_text(text).encode("utf-8")])
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConversationFileError(f"{os.fspath(path)!r} can't be written: {why}. Choose another place for it; the "

@@ -28,6 +28,7 @@ from .found import Models, demo_path, is_name, models, named, nearest
 from .installed import import_llama_cpp
 from .local.engine import Engine
 from .local.gguf import control_names, read_header
+from .local.kept import states_folder
 from llama_nbchat.local.opening import (MAX_CONTEXT, examined, how_to_get, model_file, model_settings, names_family,
     open_file)
 from .local.sandbox import SandboxedTemplate, TemplateFault
@@ -84,6 +85,7 @@ def file_settings() -> frozenset[str]:  # Of `llama_cpp.Llama`, or of a `Browser
 def _check_settings(source, params):
     "Raises `ParameterError` for a parameter of a chat, or of another program, and says what to write."
     settings = file_settings()
+    states_folder(params.get("keep_states"))   # before a minute of loading
     loaded = "" if source is None else repr(shown_address(os.fspath(source)))
     for name,value in params.items():
         if name in settings: continue
@@ -123,13 +125,15 @@ def _is_llama(source):
         and type(source).create_chat_completion is Llama.create_chat_completion)
 
 # %% ../nbs/32_load.ipynb #e3c17a3c
-def _engine(llm, **settings):
+def _engine(llm, keep_states=None, **settings):
     "The engine of a `Llama`: the same for all its chats, unless the settings are new. Where it has none, an adapter."
+    folder = states_folder(keep_states)
     engine = getattr(llm, "_engine", lambda: None)()
-    if engine is None or settings:
+    if engine is None or settings or folder:
         try: engine = Engine(llm, **settings)
         except ModelTypeError: return CompletionModel(llm)
         llm._engine = weakref.ref(engine)
+        if folder: engine.keep_states(folder)
     return engine
 
 # %% ../nbs/32_load.ipynb #71dc1353
@@ -171,13 +175,14 @@ def _in_browser(path, settings):
     return BrowserModel(path, writing, **{"n_ctx": window, **settings})
 
 # %% ../nbs/32_load.ipynb #5b20e220
-def _open_file(source, cache_bytes=None, **params):
+def _open_file(source, **params):
     "A model of a file. The chat format is for both, the `Llama` and its engine."
     path = _file_of(source)
     if in_browser():
         with loading(path.name): return _in_browser(path, params)
+    ours = {name: params.pop(name, None) for name in ("cache_bytes", "keep_states")}
     with loading(path.name) as progress: llm = open_file(path, params, progress)
-    ours = {"cache_bytes": cache_bytes, "chat_format": params.get("chat_format")}
+    ours["chat_format"] = params.get("chat_format")
     settings = {name: value for name, value in ours.items() if value is not None}
     return _engine(llm, **settings) if _is_llama(llm) else CompletionModel(llm)
 
@@ -199,14 +204,15 @@ _SOURCES = [
     Source(lambda source: isinstance(source, Models), Models, check=_choose_row),
     Source(is_address, _open_server, check=_check_server),
     Source(is_file, _open_file, check=_check_settings),
-    Source(_is_llama, _engine, frozenset(("chat_format", "cache_bytes"))),
+    Source(_is_llama, _engine, frozenset(("chat_format", "cache_bytes", "keep_states"))),
     Source(is_model, lambda model: model),
     Source(lambda anything: True, CompletionModel)]
 
 # %% ../nbs/32_load.ipynb #2b4122ee
 def load(
     source:Any=None,  # A file, a name, an address, a `Llama`, a `ChatModel`, or one like it; None: the demo model
-    **params          # For a file: those of `llama_cpp.Llama`, as `n_ctx` (tokens); for a server: `model`, `api_key`
+    **params          # For a file: those of `llama_cpp.Llama`, as `n_ctx` (tokens), `cache_bytes`, `keep_states`;
+                      # for a server: `model`, `api_key`
 ) -> ChatModel:       # Ready to chat with
     "A model to chat with. Raises `ModelNotFoundError`, `ModelFileError`, `ModelTypeError` or `ParameterError`."
     kind = next(kind for kind in _SOURCES if kind.takes(source))

@@ -11,6 +11,7 @@ __all__ = ['ChatMagics', 'load_ipython_extension']
 import ast
 import inspect
 import re
+import warnings
 from keyword import iskeyword
 
 from IPython.core.error import UsageError
@@ -21,6 +22,8 @@ from IPython.display import display
 from .chat import Chat
 from .errors import ChatError
 from .load import load
+from .model import window
+from .view import view
 
 # %% ../nbs/50_magics.ipynb #e5913615
 __all__ = ["ChatMagics", "load_ipython_extension"]
@@ -28,14 +31,33 @@ __all__ = ["ChatMagics", "load_ipython_extension"]
 # %% ../nbs/50_magics.ipynb #f7dd621b
 _FIELD = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}")
 
-def _filled(text, variables):
-    "The text with the variables in it."
+def _filled(text, variables, most=20_000):
+    "The text with the variables in it, each in at most so many characters."
     def value(found):
         kept,name = found.groups()
         if kept: return "{" + kept + "}"
-        if name in variables: return str(variables[name])
+        if name in variables: return view(variables[name], most)
         raise UsageError(f"There is no variable {name!r}. To keep the braces, write {{{{{name}}}}}, or %%chat --raw.")
     return _FIELD.sub(value, text)
+
+# %% ../nbs/50_magics.ipynb #c2944b3e
+_LEAST = 200   # Characters of a variable
+
+def _fitted(text, variables, talk):
+    "The text with as much of the variables as half of the context window has room for."
+    limit = window(talk.model)
+    most = max(20_000, 4 * limit) if limit else 20_000   # a token has about four characters
+    prompt = _filled(text, variables, most)
+    while limit and 8 * len(prompt) > limit and most > _LEAST:
+        tokens = talk._count([{"role": "user", "content": prompt}])
+        if tokens <= limit // 2: break
+        most = max(_LEAST, min(most // 2, most * limit // 2 // tokens))
+        prompt = _filled(text, variables, most)
+    for name in {name for _,name in _FIELD.findall(text)}:
+        if isinstance(value := variables.get(name), str) and len(value) > most:
+            warnings.warn(f"{{{name}}} has {len(value):,} characters, and the prompt only {most:,} of them, from its "
+                "beginning and its end.", stacklevel=3)
+    return prompt
 
 # %% ../nbs/50_magics.ipynb #8d3f5303
 def _unquoted(text):
@@ -105,7 +127,8 @@ class ChatMagics(_Conversations):
     def cell(self, line, cell):
         "Sends the cell as a prompt, and shows the answer while it is written."
         args = parse_argstring(self.cell, line)
-        prompt = cell.strip("\n") if args.raw else _filled(cell.strip("\n"), self.shell.user_ns)
+        text = cell.strip("\n")
+        if not args.raw: _filled(text, dict.fromkeys(self.shell.user_ns, ""))   # does a name miss?
         params = dict(map(_param, args.param or ()))
         name = _unquoted(args.name) or self.current
         if args.output and (not args.output.isidentifier() or iskeyword(args.output)):
@@ -113,7 +136,7 @@ class ChatMagics(_Conversations):
         try:
             talk = self.named(name, _unquoted(args.model), _unquoted(args.system))
             self.current = name
-            reply = talk(prompt, **params)
+            reply = talk(text if args.raw else _fitted(text, self.shell.user_ns, talk), **params)
         except ChatError as error: raise UsageError(str(error)) from error
         if args.output: self.shell.user_ns[args.output] = reply
 

@@ -104,8 +104,9 @@ _ELSEWHERE = {
     "reply.usage": "tokens n_tokens total_tokens token_count eval_count usage_metadata cost",
     "reply.timings": "time duration seconds total_duration latency elapsed",
     "reply.calls": "tool_calls function_call function_calls",
-    "chat.stream(...) to read an answer piece by piece": "stream chunks __aiter__",
-    "it without await: an answer is complete when a call ends": "__await__",
+    "chat.stream(...) to read an answer piece by piece": "stream chunks",
+    "async for piece in chat.astream(...)": "__aiter__",
+    "it without await, or await chat.aprompt(...)": "__await__",
     "repr(reply), or str(reply.text)": "json model_dump model_dump_json to_dict dict",
     "chat.resume()": "resume continue_", "chat.retry()": "retry regenerate"}
 

@@ -11,7 +11,6 @@ __all__ = ['SETTINGS', 'PARAMETERS', 'is_address', 'shown_address', 'ServerModel
 import json
 import os
 import re
-import time
 import warnings
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from fastcore.basics import patch
 from .completion import read_chunk, usage_of, without_reasoning
 from .errors import (ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, ParameterError,
     check_parameters, counted, printable, shown)
+from .exclusive import pause
 from .installed import optional
 from .messages import told
 from .model import ChatModel
@@ -426,7 +426,7 @@ def _deltas(self:ServerModel, request, expected):
                 if tokens := getattr(explained, "prompt_tokens", None): self._learn(tokens, expected)
                 raise explained from None
             waited += wait
-            time.sleep(wait)
+            pause(wait)
 
 # %% ../nbs/14_server.ipynb #f33457a4
 def _wait_before_next(error, attempt):

@@ -1,4 +1,5 @@
 "A real kernel: the messages it sends while an answer grows, and the stop button."
+import threading
 import time
 from collections import Counter
 
@@ -6,6 +7,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 slow_model = """
+import threading
 import time
 from llama_nbchat import *
 class Slow:
@@ -128,8 +130,61 @@ def test_stop_button(kernel):
     assert execute(kernel, code)[0] == "ok"
 
 
+def test_the_queue_is_shown_in_the_place_of_the_answer(kernel):
+    "Another thread is before this cell: the line says so once, and the stop button works meanwhile."
+    execute(kernel, slow_model + """
+import threading
+def ask_beside(pieces):
+    begun = threading.Event()
+    def read():
+        for piece in Chat(chat.model).stream("Count", pieces=pieces): begun.set()
+    threading.Thread(target=read).start()
+    return begun
+""")
+    waiting = lambda messages: [m for m in messages if m["msg_type"] != "stream" and "Waiting: 1 answer before this one · ■ stops" in markdown(m)]
+    status, messages = execute(kernel, "ask_beside(60).wait(); chat('Count', pieces=3)")
+    assert status == "ok" and len(waiting(messages)) == 1, messages
+    assert len({m["content"]["transient"]["display_id"] for m in messages}) == 1 and "0 1 2" in markdown(messages[-1])
+    assert not [m for m in messages if m["msg_type"] == "stream"]
+    def stop(message):
+        if message["msg_type"] == "update_display_data" and waiting([message]): kernel[0].interrupt_kernel()
+    status, messages = execute(kernel, "ask_beside(1000).wait(); chat('Count', pieces=3)", stop)
+    assert status == "ok" and "stopped" in markdown(messages[-1]), messages
+    assert execute(kernel, "assert len(chat.messages) == 2")[0] == "ok"
+
+
 def test_a_reply_shows_itself_in_another_cell_only(kernel):
     execute(kernel, slow_model)
     assert len({m["content"]["transient"]["display_id"] for m in execute(kernel, "reply = chat('Count', pieces=2)\nreply")[1]}) == 1
     shown = execute(kernel, "reply")[1]
     assert [markdown(m) for m in shown] == ["0 1 "]
+
+
+@pytest.mark.parametrize("code", ("reply = await chat.aprompt('Count')", "async for piece in chat.astream('Count'): pass"))
+def test_the_stop_button_ends_what_is_awaited(kernel, code):
+    "At once, although nothing is published meanwhile; and the conversation goes on."
+    execute(kernel, slow_model)
+    def stop(message):
+        if message["msg_type"] == "stream": threading.Timer(0.3, kernel[0].interrupt_kernel).start()
+    status, messages = execute(kernel, f"print('begun', flush=True)\n{code}", stop)
+    assert status == "error" and messages[-1]["content"]["ename"] == "CancelledError"
+    code = "assert chat.last.interrupted and 1 < len(chat.last.text) < 3000 and len(chat.messages) == 2\n" \
+           "assert not (await chat.aprompt('Count on', pieces=3)).interrupted and len(chat.messages) == 4"
+    assert execute(kernel, code)[0] == "ok"
+
+
+def test_what_is_awaited_shows_itself_once(kernel):
+    execute(kernel, slow_model)
+    assert [markdown(message) for message in execute(kernel, "await chat.aprompt('Count', pieces=3)")[1]] == ["0 1 2 "]
+    assert execute(kernel, "reply = await chat.aprompt('Count', pieces=3)")[1] == []
+
+
+def test_cells_beside_an_answer(kernel):
+    "A task of an earlier cell goes on, its chat says so, and what a watcher prints is shown in the cell that has asked."
+    execute(kernel, slow_model)
+    execute(kernel, "import asyncio\ntask = asyncio.create_task(chat.aprompt('Count', pieces=50))")
+    status, messages = execute(kernel, "chat('Hello', pieces=3)")
+    assert (status, messages[-1]["content"]["ename"]) == ("error", "ChatError")
+    assert execute(kernel, "reply = await chat.aprompt('Next', pieces=3)\nassert task.done() and len(chat.messages) == 4 and not task.result().interrupted")[0] == "ok"
+    printed = execute(kernel, "chat.watchers.append(lambda reply, delta: print('.', end=''))\nreply = await chat.aprompt('Hello', pieces=3)")[1]
+    assert set("".join(message["content"]["text"] for message in printed)) == {"."}

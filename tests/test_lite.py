@@ -113,7 +113,16 @@ def test_three_notebooks_run_to_their_ends(address, view):
         live = Live(view, address, notebook)
         ran_to_its_end(live)
         if notebook == "howtos/branch.ipynb": the_stop_button_stops(live)
+        if notebook == "howtos/models.ipynb": modules_came_compiled(live)
         live.page.close()
+
+
+def modules_came_compiled(live):
+    "By the same Python, in the wheels: the mark of what is never compared with its source."
+    live.execute("import llama_nbchat.chat, IPython, traitlets\nfrom importlib.util import MAGIC_NUMBER as ours\n"
+        "print([open(module.__cached__, 'rb').read(8) == ours + bytes([1, 0, 0, 0]) for module in (llama_nbchat.chat, IPython, traitlets)])")
+    live.wait(IDLE)
+    assert "[True, True, True]" in live.last(), live.last()
 
 
 def the_stop_button_stops(live):

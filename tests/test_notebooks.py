@@ -8,9 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbdev.config import get_config
+from nbdev.doclinks import nbglob
+from nbdev.test import nb_test_cells
 
 from tools.site.pages import readme
-from tools.outputs import hidden, nbs, outputs, paths, root, run
+from tools.outputs import hidden, nbs, not_run, outputs, paths, root, run
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,15 @@ def test_notebooks_are_clean(copy):
 
 def test_readme_is_the_index():
     assert (root/"README.md").read_text(encoding="utf-8") == readme(nbformat.read(nbs/"index.ipynb", as_version=4)), "run make outputs"
+
+
+def test_all_that_nbdev_would_run_is_run_here():
+    "By the test below, in a kernel: each notebook, and in it each cell, also the one notebook that `make test` does not run twice."
+    assert {Path(path).resolve() for path in nbglob(nbs, as_path=True)} == set(paths())
+    for path in paths():
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        tested = nb_test_cells(path, get_config(root).tst_flags.split())
+        assert [cell.source for cell in cells if not not_run.search(cell.source)] == [cell.source for cell in tested], path
 
 
 @pytest.mark.parametrize("path", paths(), ids=lambda path: path.stem)

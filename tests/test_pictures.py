@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tools.outputs import hidden, nbs, paths, root
-from tools.pictures import SCALE, STILLS, THEMES, folder
+from tools.pictures import PAGES, SCALE, STILLS, THEMES, folder
 from tools.site.pages import by_palette, readme
 
 ADDRESS = re.compile(r'\bsrc(?:set)?="([^"]+)"')
@@ -25,7 +25,7 @@ def files(path, picture): return [(path.parent/address).resolve() for address in
 def test_all_are_there_and_shown():
     named = {file for path, picture in shown() for file in files(path, picture)}
     assert named == set(folder.iterdir())
-    assert {file.name for file in named} == {f"{name}-{theme}.webp" for name in ("chat", "chat_still", *STILLS) for theme in THEMES}
+    assert {file.name for file in named} == {f"{name}-{theme}.webp" for name in ("chat", "chat_still", *STILLS, *PAGES) for theme in THEMES}
 
 
 @pytest.mark.parametrize("path, picture", list(shown()), ids=lambda part: getattr(part, "stem", ""))
@@ -47,15 +47,16 @@ def test_they_are_small():
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_one_moves(theme):
-    "Typing and answers are seen; it ends with all of it, which stands still for those who don't want anything to move."
+    "Typing and answers are seen; it begins and ends with all of it, which stands still for those who don't want anything to move."
     film, still = Image.open(folder/f"chat-{theme}.webp"), Image.open(folder/f"chat_still-{theme}.webp").convert("RGB")
-    times = []
+    times, whole = [], []
     for frame in range(film.n_frames):
         film.seek(frame)
         film.load()
         times.append(film.info["duration"])
+        whole.append(film.convert("RGB").tobytes() == still.tobytes())
     assert film.n_frames > 30 and 5_000 < sum(times) < 30_000 and times[-1] >= 3_000
-    assert film.convert("RGB").tobytes() == still.tobytes()
+    assert [frame for frame, shown in enumerate(whole) if shown] == [0, film.n_frames - 1] and 1_500 <= times[0] <= 4_000
 
 
 @pytest.mark.parametrize("theme, brightness", (("light", range(200, 256)), ("dark", range(0, 60))))

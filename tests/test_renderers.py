@@ -11,8 +11,9 @@ from nbconvert import HTMLExporter
 
 from llama_nbchat.display import _FRAME, _folded, _named, _sized, _small, conversation
 from llama_nbchat.markdown import safe_html, safe_markdown
+from llama_nbchat.rewritten import rewritten
 from llama_nbchat import ChatMessages
-from tests.renderers import Reader, chromium, node_packages, text
+from tests.renderers import Reader, chromium, missing, node_packages, text
 
 if not chromium and not os.environ.get("NEEDS_BROWSER"): pytest.skip("There is no Chromium here.", allow_module_level=True)
 
@@ -60,6 +61,21 @@ def test_the_programs_would_find_something(reader):
     ids=("Markdown", "HTML", "an answer", "a conversation"))
 def test_no_program_finds_anything(reader, show):
     assert list(reader.complaints(texts(120), show)) == []
+
+
+# Programs that know no fences run what is in a block of code, whoever has written it. A box of a list, a link within the page, and an
+# address that becomes a link by itself are no danger.
+FENCES = ("nbconvert", "mistune", "markdown-it-py", "CommonMark", "marked", "marked, with breaks", "markdown-it")
+HARMLESS = re.compile(r"href=#|href=//|disabled=|<input [^>]*checkbox")
+
+
+def test_rewritten_markdown_is_harmless_where_fences_are_known(reader):
+    programs = {name: program for name, program in reader.programs.items() if name in FENCES}
+    shown = [(one, rewritten(one)) for one in texts(120)]
+    for name, program in programs.items():
+        for (one, markdown), (found, seen) in zip(shown, reader.look([program(markdown) for _, markdown in shown])):
+            assert [what for what in found if not HARMLESS.match(what)] == [], (name, one, markdown)
+            assert missing(one, seen) == [], (name, one, markdown)
 
 
 @pytest.mark.parametrize("template", ("lab", "classic", "basic"))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from itertools import groupby
 
 import nbformat
 import pytest
@@ -46,14 +47,20 @@ def address():
         server.shutdown()
 
 
-@pytest.fixture
-def page(browser):  # noqa: F811
+def watched(browser):  # noqa: F811
+    "A new page, which notes what goes wrong and what it asks of another host."
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.problems = []
     page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("request", lambda request: page.problems.append(request.url) if "//127.0.0.1:" not in request.url and not request.url.startswith(("data:", "blob:")) else None)
     page.on("response", lambda response: page.problems.append(response.url) if response.status >= 400 else None)
+    return page
+
+
+@pytest.fixture
+def page(browser):  # noqa: F811
+    page = watched(browser)
     yield page
     page.close()
 
@@ -64,7 +71,7 @@ def html_pages():
     return sorted(name for name in found if not name.startswith(f"{lite.place}/"))
 
 
-def notebooks(): return [name for name in sum(order().values(), []) if name.endswith(".ipynb")]
+def notebooks(): return [name for name in order() if name.endswith(".ipynb")]
 
 
 def references():
@@ -91,21 +98,47 @@ def test_a_link_that_leads_nowhere(target):
     assert "blob/main/README.md" in pages.linked(page) and "(models.md#x)" in pages.linked(page)
 
 
-def test_every_page_opens(address, page):
-    "No error, nothing from another host, a title, and nothing that is wider than the page, also on a phone."
-    names = html_pages()
-    assert len(names) == len(paths()) + 2 == len(sum(order().values(), []))
-    for width in (1400, 400):
-        page.set_viewport_size({"width": width, "height": 1000})
-        for name in names:
-            page.goto(f"{address}/{name}")
-            assert page.locator("article h1").count() == 1, name
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
-            shown = page.locator("article").inner_text()
-            assert "{ #" not in shown and "{: " not in shown, name
-            assert not [text for text in page.locator("article p:not(.output p)").all_inner_texts() if "](" in text], name
+SEEN = """
+() => {   // of a page that is open
+  const article = document.querySelector("article"), all = what => [...article.querySelectorAll(what)]
+  return {
+    titles: all("h1").length, shown: article.innerText, content: article.textContent,
+    paragraphs: all("p:not(.output p)").map(paragraph => paragraph.innerText),
+    names: all(".names tbody tr").map(row => [row.cells[0].textContent, row.cells[1].textContent, row.querySelector("a").href]),
+    names_to_headings: article.querySelector(".names")?.compareDocumentPosition(article.querySelector("h2, h3")),
+    unfolded: all("details:is(.source, .helpers, .tests)[open]").length,
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def visited(address, browser):  # noqa: F811
+    """Each page, loaded once: one on a desk, the next one on a phone, and so on; then the window gets the width of the other. What is
+    seen of each, how wide it is in either window, and the problems of all."""
+    page, seen = watched(browser), {}
+    for number, name in enumerate(html_pages()):
+        wide = {}
+        for width in (1400, 400)[::-1 if number % 2 else 1]:
+            page.set_viewport_size({"width": width, "height": 1000})
+            if not wide: page.goto(f"{address}/{name}")
+            wide[width] = page.evaluate("document.documentElement.scrollWidth")
             if folder := os.environ.get("SCREENSHOTS"): page.screenshot(path=f"{folder}/{name.replace('/', '_')}_{width}.png")
-    assert page.problems == []
+        seen[name] = {**page.evaluate(SEEN), "wide": wide}
+    yield seen, page.problems
+    page.close()
+
+
+def test_every_page_opens(visited):
+    "No error, nothing from another host, a title, and nothing that is wider than the page, also on a phone."
+    seen, problems = visited
+    assert len(seen) == len(paths()) + 2 == len(order())
+    for name, found in seen.items():
+        assert found["titles"] == 1, name
+        assert [(width, needed) for width, needed in found["wide"].items() if needed > width] == [], name
+        assert "{ #" not in found["shown"] and "{: " not in found["shown"], name
+        assert [text for text in found["paragraphs"] if "](" in text] == [], name
+    assert problems == []
 
 
 def test_search_finds_symbols_and_prose(address, page):
@@ -186,22 +219,42 @@ def test_the_sections_lead_from_the_first_minute_to_what_changes(address, page):
     assert [text.strip() for text in shown if text.strip()] == ["Get started", "How to", "Explanations", "Extend", "Reference", "Contribute", "Changes"]
 
 
-def test_a_reference_begins_with_its_names(address, page):
+def test_no_list_in_the_side_bar_is_longer_than_a_glance():
+    "A dozen pages at most between two headings; no section is there twice, and only pages on the top level have none."
+    lists = [list(places) for _, places in groupby(order(), order().get)]
+    assert max(map(len, lists)) <= 12, lists
+    assert len(lists) == len({*order().values()})
+    assert [place for place, sections in order().items() if not sections] == ["index.ipynb"]
+
+
+def test_the_reference_is_in_groups_and_that_of_the_page_is_open(address, page):
+    groups = ["Chat", "Keeping", "Showing", "Models and servers", "The engine", "Data and safety"]
+    page.goto(f"{address}/decoder.html")
+    reference = page.locator(".md-nav--primary > .md-nav__list > .md-nav__item--section", has_text="Reference").last
+    names = reference.locator(":scope > .md-nav > .md-nav__list > .md-nav__item > :is(label, .md-nav__link)")
+    shown = [text.strip() for text in names.all_inner_texts() if text.strip()]
+    assert shown == groups
+    def seen(name): return reference.get_by_role("link", name=name, exact=True).first.is_visible()
+    assert (seen("The decoder"), seen("What is known already"), seen("Downloads")) == (True, True, False)
+    names.filter(has_text="Models and servers").last.click()
+    reference.get_by_role("link", name="Downloads", exact=True).first.click()
+    page.wait_for_url("**/download.html")
+    assert not page.problems
+
+
+def test_a_reference_begins_with_its_names(address, visited):
     "Each public name has a line, which says something and leads to where the name is; classes come first, then what they have."
+    seen, _ = visited
     for notebook, name in references():
-        page.goto(f"{address}/{name}")
-        rows = [(a.strip(), b.strip(), link) for a, b, link in page.evaluate("""[...document.querySelectorAll('.names tbody tr')]
-            .map(row => [row.cells[0].textContent, row.cells[1].textContent, row.querySelector('a').href])""")]
+        rows = [(a.strip(), b.strip(), link) for a, b, link in seen[name]["names"]]
         shown = [row[0].removesuffix("()") for row in rows]
         assert set(exported(notebook)) <= set(shown), name
         assert all(words for _, words, _ in rows), (name, [row for row in rows if not row[1]])
-        top = page.evaluate("document.querySelector('.names')?.compareDocumentPosition(document.querySelector('article h2, article h3'))")
-        assert top in (None, 4), name                      # the headings follow
+        assert seen[name]["names_to_headings"] in (None, 4), name      # they follow
         for _, _, link in rows:
             place, _, anchor = link.removeprefix(f"{address}/").partition("#")
             assert not anchor or f'id="{anchor}"' in (site/place).read_text(encoding="utf-8"), (name, link)
-    page.goto(f"{address}/chat.html")
-    names = page.locator(".names td:first-child").all_inner_texts()
+    names = [row[0].strip() for row in seen["chat.html"]["names"]]
     assert names[0] == "Chat" and {".messages", ".stream()", "chat(...)", ".undo()"} <= set(names)
 
 
@@ -218,18 +271,18 @@ def test_parameters_that_take_all_others_are_explained(address):
     assert found > 10
 
 
-def test_a_reference_is_the_notebook_from_top_to_bottom(address, page):
+def test_a_reference_is_the_notebook_from_top_to_bottom(visited):
     "Folding leaves nothing out, and changes no place: with all opened, the code can be read in its order."
     def letters(text): return re.sub(r"\s+", "", text)
+    seen, _ = visited
     for notebook, name in references():
-        page.goto(f"{address}/{name}")
-        shown, place = letters(page.locator("article").evaluate("article => article.textContent")), 0
+        shown, place = letters(seen[name]["content"]), 0
         for cell in notebook.cells:
             if cell.cell_type != "code" or not cell.source or re.search(r"^#\| *(hide|export|default_exp)\b", cell.source, re.MULTILINE): continue
             code = letters(without_directives(cell.source))
             place = shown.find(code, place)
             assert place >= 0, (name, cell.source)
-        assert not page.locator("details.source[open], details.helpers[open], details.tests[open]").count(), name
+        assert not seen[name]["unfolded"], name
 
 
 def test_what_is_folded_opens(address, page):

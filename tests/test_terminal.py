@@ -70,9 +70,8 @@ def test_print_shows_an_answer_once(line):
     assert (shown.count("Hello there"), shown.count("Good night")) == (1, "retry" in line), shown
 
 
-def test_a_terminal_is_told_what_is_waited_for(tmp_path):
-    "Waiting, reasoning in a fainter colour, the text, its colours at the end of a line, and the note: in a real terminal."
-    code = CHAT.replace("'Hello there'", "'<think>They say hello.</think># Hello\\n\\nthere'") + "chat.footer = True\nchat('Hello?')\n"
+def in_a_terminal(code):
+    "All that a program writes there."
     master, slave = pty.openpty()
     run = subprocess.Popen([sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=root, env={**os.environ, "TERM": "xterm"})
     os.close(slave)
@@ -83,9 +82,41 @@ def test_a_terminal_is_told_what_is_waited_for(tmp_path):
         if not more: break
         seen += more
     os.close(master)
-    assert run.wait(60) == 0
-    seen = seen.decode()
-    assert "Ctrl+C stops" in seen and "\x1b[2mThey" in seen and "\x1b[01m# Hello" in seen and "tokens)" in seen, seen
+    assert run.wait(60) == 0, seen
+    return seen.decode()
+
+
+def test_a_terminal_shows_the_queue():
+    "The sign before the line turns meanwhile; nothing of it is left below the answer."
+    code = CHAT + """
+import threading
+begun, go_on = threading.Event(), threading.Event()
+def first():
+    answer = Chat(chat.model).stream("Hello?")
+    next(answer)
+    begun.set()
+    go_on.wait()
+    list(answer)
+thread = threading.Thread(target=first)
+thread.start()
+begun.wait()
+threading.Timer(0.5, go_on.set).start()
+chat("Hello?")
+thread.join()
+"""
+    *lines, answer = re.sub("\x1b\\[[02]m", "", in_a_terminal(code)).split("\x1b[K")   # each ends with the way back
+    waiting = [line for line in lines if "Waiting" in line]
+    assert answer.splitlines()[0] == "Good night"
+    signs = [line[0] for line in waiting]
+    assert len(signs) > 1 and len({*signs[:3]}) == len(signs[:3]), signs
+    assert {line[1:].partition("\x1b")[0] for line in waiting} == {" Waiting: 1 answer before this one · Ctrl+C stops"}
+
+
+def test_a_terminal_is_told_what_is_waited_for(tmp_path):
+    "Waiting, reasoning in a fainter colour, the text, its colours at the end of a line, and the note: in a real terminal."
+    code = CHAT.replace("'Hello there'", "'<think>They say hello.</think># Hello\\n\\nthere'") + "chat.footer = True\nchat('Hello?')\n"
+    seen = in_a_terminal(code)
+    assert "Ctrl+C stops" in seen and "\x1b[2mThey" in seen and "\x1b[01m# Hello" in seen and "(5 tokens" in seen, seen
     seen = re.sub("\x1b\\[2m[^\x1b]*\x1b\\[0m\x1b\\[\\d+D\x1b\\[K", "", seen)   # what was written and taken back
     lines = [re.sub("\x1b\\[[0-9;]*[mK]", "", line.rstrip("\r").split("\r")[-1]) for line in seen.split("\n")]
     assert lines[:6] == ["They say hello.", "", "# Hello", "", "there", ""], lines

@@ -168,6 +168,114 @@ def iter_slowly(n):
         yield number
 
 
+# What the reader sees of the queue
+
+class Seen:
+    "A screen that notes what it shows; `then` is called with each number of answers that come first."
+    interval = 0
+    def __init__(self, then=lambda before: None): self.queue, self.notes, self.then = [], [], then
+    def wait(self, done=0, total=0): pass
+    def show(self, text, reasoning=""): pass
+    def close(self, text, reasoning="", note=""): self.notes.append(note)
+    def wait_for(self, before):
+        self.queue.append(before)
+        self.then(before)
+        return True
+
+
+def shown_on(monkeypatch, screen):
+    "A screen for all answers."
+    monkeypatch.setattr("llama_nbchat.chat.open_screen", lambda font_size, live, images: screen)
+    return screen
+
+
+def test_the_queue_is_shown_as_it_moves(model, monkeypatch):
+    "Two answers come first, then one, then none; nobody is warned, and the time is not the model's."
+    first, goes_on = Left(begun(model)), threading.Event()
+    def wait_and_hold():
+        stream = begun(model)
+        next(stream)
+        goes_on.wait(30)
+        list(stream)
+    second = threading.Thread(target=wait_and_hold, daemon=True)
+    second.start()
+    while len(exclusive._claims) < 2: time.sleep(0.001)
+    screen = shown_on(monkeypatch, Seen(lambda before: {2: first.go_on, 1: goes_on}.get(before, threading.Event()).set()))
+    warned = []
+    monkeypatch.setattr(exclusive, "_PATIENCE", 0.2)
+    monkeypatch.setattr(exclusive, "_say_who_is_waited_for", lambda thread: warned.append(threading.current_thread()))
+    begin = time.perf_counter()
+    reply = Chat(model)("Hello")
+    assert threading.current_thread() not in warned
+    assert [*dict.fromkeys(screen.queue)] == [2, 1, 0] and screen.queue.count(0) == 1
+    assert reply.text and reply.timings.total < time.perf_counter() - begin - 0.15   # it was shown twice, each after 0.1 s
+    for thread in (first.thread, second): thread.join(30)
+
+
+class Plain:
+    "A screen as they were before there was a queue to be shown."
+    interval = 0
+    def wait(self, done=0, total=0): pass
+    def show(self, text, reasoning=""): pass
+    def close(self, text, reasoning="", note=""): pass
+
+
+def at_the_end():
+    screen = Seen()
+    screen.interval = float("inf")
+    return screen
+
+
+UNSEEN = {"a screen that can't": (Plain, "prompt_stream"), "a screen of finished texts": (at_the_end, "prompt"), "a stream": (Seen, "stream")}
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+def test_where_nobody_sees_the_queue_there_is_a_warning(how, monkeypatch):
+    screen, way = UNSEEN[how]
+    shown_on(monkeypatch, screen())
+    monkeypatch.setattr(exclusive, "_PATIENCE", 0.1)
+    model = scripted()
+    left = Left(begun(model))
+    threading.Timer(0.5, left.go_on.set).start()
+    with pytest.warns(UserWarning, match="in thread 'background'"):
+        answer = getattr(Chat(model), way)("Hello")
+        if way == "stream": list(answer)
+    left.thread.join(30)
+
+
+def test_a_screen_that_fails_while_it_waits(monkeypatch):
+    "The answer comes all the same, and who waits is warned."
+    def fail(before): raise OSError("the connection is lost")
+    shown_on(monkeypatch, Seen(fail))
+    monkeypatch.setattr(exclusive, "_PATIENCE", 0.2)
+    model = scripted()
+    left, chat = Left(begun(model)), Chat(model)
+    threading.Timer(0.6, left.go_on.set).start()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        chat("Hello")
+    assert chat.last.text == "one two three"
+    assert [text for text in ("in thread 'background'", "could not be shown") if text not in str([str(w.message) for w in caught])] == []
+    left.thread.join(30)
+
+
+@pytest.mark.parametrize("when", ("while it is shown", "between"))
+def test_a_shown_wait_can_be_stopped(model, when, monkeypatch):
+    "What was waited for goes on, the chat is as it was, and the interrupt is no error."
+    def press(before):
+        if when == "between": threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else: os.kill(os.getpid(), signal.SIGINT)
+        screen.then = lambda before: None
+    left, chat = Left(begun(model)), Chat(model)
+    screen = shown_on(monkeypatch, Seen(press))
+    reply = chat("Hello")
+    assert reply.interrupted and not reply.text and "stopped" in screen.notes[0] and len(chat.messages) == 0
+    assert len(exclusive._claims) == 1 and exclusive._here_waits.show is None
+    left.go_on.set()
+    left.thread.join(30)
+    assert left.rest and chat("Hello").text
+
+
 # The table of turns
 
 def test_never_two_at_once_and_nobody_is_forgotten():

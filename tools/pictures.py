@@ -3,8 +3,8 @@ NAME-dark.webp.
 
 A page's picture shows cells of its own notebook, after all of it ran. The moving picture is a chat of two turns with a real model:
 it is typed into an empty notebook, and a frame is taken after every few characters and tokens, so that it is the same however fast
-this machine is. Nothing is in a picture that differs from run to run, and its fonts come from pinned packages: only a change of what
-is shown, or of JupyterLab, shows in a diff.
+this machine is. It begins with what comes out at its end. Nothing is in a picture that differs from run to run, and its fonts come
+from pinned packages: only a change of what is shown, or of JupyterLab, shows in a diff.
 """
 import base64
 import io
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from nbclient import NotebookClient
 from PIL import Image
 
 from tools.lab import Notebook, open_browser, open_lab
@@ -34,12 +35,15 @@ STILLS = {   # For each picture its width in pixels of the page, its notebook, a
     "harmless": (740, "howtos/safety.ipynb", ["nasty =", "Chat(ScriptedModel(\"```html"]),
 }
 
+PAGES = {"exported": (720, 960, "howtos/share.ipynb", "talk.html")}   # Width and height, and the file that a notebook has written
+
 WIDTH = 640        # of the moving picture
 HEIGHT = 400
 FIRST = ["from llama_nbchat import Chat", 'chat = Chat("smollm2", temperature=0)']
 PROMPTS = ["What is a neural network, in one sentence?", "Name three things that it is used for"]
 KEYS, TOKENS = 3, 2                               # typed, and written, from one frame to the next
-TYPING, WRITING, READING, END = 90, 100, 1800, 5000   # milliseconds: of such a frame, before the next prompt, at the end
+TYPING, WRITING, READING = 90, 100, 1800          # milliseconds: of such a frame, before the next prompt
+BEGIN, END = 2500, 3500                           # of the finished chat, which comes first and last
 
 # After every few tokens the model waits for a file, and says what can be seen by now. Each piece comes late enough to be shown.
 PACED = """
@@ -146,6 +150,25 @@ def take_still(here, address, browser, name):
     notebook.close()
 
 
+def take_page(here, browser, name):
+    "Takes the picture of a page that a notebook has written, in each scheme."
+    width, height, path, file = PAGES[name]
+    code = [cell.source for cell in nbformat.read(nbs/path, as_version=4).cells if cell.cell_type == "code"]
+    wanted = code[:next(number for number, source in enumerate(code) if file in source) + 1]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in wanted if not hidden.search(source)])
+    NotebookClient(notebook, resources={"metadata": {"path": str(here)}}).execute()
+    page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=SCALE, bypass_csp=True)   # for the fonts
+    page.goto(f"file://{here}/{file}")
+    page.add_style_tag(content=look() + "body { font-family: Inter !important } code { font-family: 'Source Code Pro' !important }")
+    page.evaluate("Promise.all([...document.fonts].map(font => font.load()))")
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        settle(page)
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        picture(page, clip).save(folder/f"{name}-{theme}.webp", lossless=True, quality=100, method=6)
+    page.close()
+
+
 # The picture that moves
 
 def run_silently(notebook, code):
@@ -164,6 +187,11 @@ class Film:
         else:
             self.frames.append(frame)
             self.times.append(milliseconds)
+
+    def begin_with_the_end(self, milliseconds):
+        "Shows the last frame first, for who only glances, and where nothing moves."
+        self.frames.insert(0, self.frames[-1])
+        self.times.insert(0, milliseconds)
 
     def write(self, path):
         first, *others = self.frames
@@ -236,6 +264,7 @@ def take_film(here, address, browser, theme):
     frame = 0
     for prompt in PROMPTS: frame = type_and_wait(film, here, prompt, frame)
     film.times[-1] = END
+    film.begin_with_the_end(BEGIN)
     film.write(folder/f"chat-{theme}.webp")
     film.frames[-1].save(folder/f"chat_still-{theme}.webp", lossless=True, quality=100, method=6)
     notebook.close()
@@ -249,6 +278,8 @@ def main(names):
         with open_lab(here, Path(config)) as address:
             for name in STILLS:
                 if not names or name in names: take_still(here, address, browser, name)
+            for name in PAGES:
+                if not names or name in names: take_page(here, browser, name)
             for theme in THEMES:
                 if not names or "chat" in names: take_film(here, address, browser, theme)
     for path in sorted(folder.glob("*.webp")): print(f"{path.stat().st_size/1000:7.0f} kB  {path.name}")

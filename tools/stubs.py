@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 package = Path(__file__).parent.parent/"llama_nbchat"
+FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
 HIDDEN = {"__getattr__", "__init_subclass__"}   # with the first of them, any misspelt name would be right
 
 
@@ -88,7 +89,7 @@ def names_in(targets):
 def class_stub(definition, methods, later):
     "A class with its attributes, its own methods, and those that are patched in; `later` are attributes set on the class."
     dataclass = any("dataclass" in ast.unparse(decorator) for decorator in definition.decorator_list)
-    functions = [stub(node, within=True) for node in definition.body if isinstance(node, ast.FunctionDef) and is_public(node.name)]
+    functions = [stub(node, within=True) for node in definition.body if isinstance(node, FUNCTIONS) and is_public(node.name)]
     functions += [stub(function, how, within=True) for function, how in methods if is_public(function.name)]
     own = {function.name for function in functions}
     kinds = {name: kind for name, kind in {**attributes(definition), **later}.items() if name not in own}
@@ -124,7 +125,7 @@ def stubs():
     methods, needed, later = {}, {}, {}
     for path, tree in trees.items():
         for node in tree.body:
-            if isinstance(node, ast.FunctionDef) and (into := patched(node)):
+            if isinstance(node, FUNCTIONS) and (into := patched(node)):
                 methods.setdefault(into[0], []).append((node, into[1]))
                 needed.setdefault(into[0], set()).update(imports(tree, path.parts[:-1]))
                 needed[into[0]].update(classes_of(tree, path))   # what it gives may be defined beside it
@@ -138,7 +139,7 @@ def stubs():
         for name in sorted(classes & needed.keys()): heads.update(dict.fromkeys(sorted(needed[name])))
         own = ".".join(["llama_nbchat", *path.with_suffix("").parts])
         body = [class_stub(node, methods.get(node.name, ()), later.get(node.name, {})) if isinstance(node, ast.ClassDef) else stub(node)
-            for node in tree.body if isinstance(node, ast.ClassDef) or isinstance(node, ast.FunctionDef) and is_public(node.name) and not patched(node)]
+            for node in tree.body if isinstance(node, ast.ClassDef) or isinstance(node, FUNCTIONS) and is_public(node.name) and not patched(node)]
         constants = [f"{name}: Any" for node in tree.body if isinstance(node, ast.Assign) for name in names_in(node.targets) if is_public(name)]
         listed = next((ast.unparse(node) for node in reversed(tree.body) if isinstance(node, ast.Assign) and "__all__" in names_in(node.targets)), "")
         text = "\n".join([*(line for line in constants if not line.startswith("__all__")), "",

@@ -75,10 +75,16 @@ class States:
 
     def bytes(self): return sum(len(state) for _, state in self.kept)
 
-    def best(self, wanted, trimmable):
-        "How much of the wanted tokens the most useful one holds, and itself."
+    def best(self, wanted, trimmable, here=0):
+        "How much of the wanted tokens the most useful one holds, and itself; `here` of them are in the model's cache."
         found = [(useful(tokens, wanted, trimmable), n) for n, (tokens, _) in enumerate(self.kept)]
         held,n = max(found, default=(0, 0))
         if not held: return 0,None
         self.kept.append(self.kept.pop(n))
         return held,self.kept[-1]
+
+    def drop(self, useless):
+        "Forgets one that can't be had back."
+        self.kept = [kept for kept in self.kept if kept is not useless]
+
+    def settle(self, decoder): "Called after each answer, for those who keep more than what was put aside."

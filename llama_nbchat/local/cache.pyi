@@ -44,6 +44,14 @@ class States:
     def bytes(self):
         ...
 
-    def best(self, wanted, trimmable):
-        """How much of the wanted tokens the most useful one holds, and itself."""
+    def best(self, wanted, trimmable, here=...):
+        """How much of the wanted tokens the most useful one holds, and itself; `here` of them are in the model's cache."""
+        ...
+
+    def drop(self, useless):
+        """Forgets one that can't be had back."""
+        ...
+
+    def settle(self, decoder):
+        """Called after each answer, for those who keep more than what was put aside."""
         ...

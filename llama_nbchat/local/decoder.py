@@ -227,15 +227,21 @@ def evaluate_watched(self:Decoder, tokens):
         if catching.gi_frame is None: raised.append(KeyboardInterrupt())   # it came while another one was written down
         if raised: raise raised[0]
 
+# %% ../../nbs/23_decoder.ipynb #034909e0
+@patch
+def is_ours(self:Decoder) -> bool:
+    "Whether nobody else has used the model since this decoder has."
+    held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
+    other = held != len(self.tokens) and not (self.trimmable and held > len(self.tokens))
+    return not (self.llm.n_tokens or other or self.llm._requires_eval is not self._mark)
+
 # %% ../../nbs/23_decoder.ipynb #5f1b1e13
 @patch
 def begin(self:Decoder):
     "Finds out whether somebody else has used the model meanwhile; if so, the KV cache is not ours any more."
     self.check()
     self.let_go()
-    held = self.lib.llama_memory_seq_pos_max(self.memory, 0) + 1
-    other = held != len(self.tokens) and not (self.trimmable and held > len(self.tokens))
-    if self.llm.n_tokens or other or self.llm._requires_eval is not self._mark: self.trim(0)
+    if not self.is_ours(): self.trim(0)
     self.llm.n_tokens = 0
     self.llm._requires_eval = self._mark
 

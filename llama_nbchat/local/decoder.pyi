@@ -65,6 +65,10 @@ class Decoder:
         """Like `evaluate`; an exception raised by a signal handler, such as `KeyboardInterrupt`, ends it on the way."""
         ...
 
+    def is_ours(self) -> bool:
+        """Whether nobody else has used the model since this decoder has."""
+        ...
+
     def begin(self):
         """Finds out whether somebody else has used the model meanwhile; if so, the KV cache is not ours any more."""
         ...

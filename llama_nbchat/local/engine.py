@@ -128,10 +128,12 @@ def _recall(self:Engine, tokens):
     decoder = self.decoder
     before = tokens[:-1]
     here = useful(decoder.tokens, before, decoder.trimmable)
-    elsewhere,saved = self.states.best(before, decoder.trimmable)
+    elsewhere,saved = self.states.best(before, decoder.trimmable, here)
     if len(decoder.tokens) - here >= WORTH_KEEPING: self._put_aside()
-    if elsewhere > here: here = elsewhere if decoder.restore(*saved) else 0
-    decoder.trim(here)
+    if elsewhere > here and not decoder.restore(*saved):
+        self.states.drop(saved)
+        return self._recall(tokens)
+    decoder.trim(max(here, elsewhere))
 
 # %% ../../nbs/26_engine.ipynb #86f3233f
 @patch
@@ -212,6 +214,7 @@ def _deltas(self:Engine, messages, params):
     finally:
         self._remember(prompt, writer)
         if prompt.held < len(prompt.tokens) and not prompt.begun: self._remember(prompt.as_shared(), writer)
+    self.states.settle(self.decoder)
 
 # %% ../../nbs/26_engine.ipynb #7748150f
 @patch

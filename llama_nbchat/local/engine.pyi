@@ -50,6 +50,10 @@ class Engine(Advises, ChatModel):
         """How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."""
         ...
 
+    def keep_states(self, folder: str | os.PathLike | bool=...):
+        """Keeps the states of conversations in a folder, where another process finds them. They tell what was said."""
+        ...
+
     def save_state(self, path: str | os.PathLike, messages: list[dict] | None=...):
         """Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."""
         ...

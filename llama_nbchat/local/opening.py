@@ -443,7 +443,8 @@ def _chatting(llama_cpp, llm):
     raise ModelFileError(f"{llm.model_path!r} {why}.", path=llm.model_path)
 
 # %% ../../nbs/29_opening.ipynb #23139495
-def model_settings() -> frozenset[str]:  # Parameters of `llama_cpp.Llama`, and `cache_bytes`
+def model_settings() -> frozenset[str]:  # Parameters of `llama_cpp.Llama`, and of the engine
     "The names that `load` takes for a file."
     llama_cpp = import_llama_cpp()
-    return frozenset(inspect.signature(llama_cpp.Llama).parameters) - {"model_path", "kwargs"} | {"cache_bytes"}
+    return frozenset(inspect.signature(llama_cpp.Llama).parameters) - {"model_path", "kwargs"} | {"cache_bytes",
+        "keep_states"}

@@ -22,13 +22,15 @@ ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and wh
     "index.ipynb": None,               # its model has 98 MB; the chat on it is with the demo model
     "tutorials/install.ipynb": None,   # it has nothing to run
     "tutorials/chat_from_scratch.ipynb": "it builds on llama_cpp itself, which is compiled for the machine it runs on",
+    "howtos/parameters.ipynb": "a model in the browser takes fewer parameters than one on your machine",
     "howtos/servers.ipynb": "it starts a server, which a browser can't",
     "howtos/objects.ipynb": "masks are not there in a browser",
+    "howtos/web_app.ipynb": "it starts a server, which a browser can't",
     "howtos/grow.ipynb": "it has nothing to run: its examples are servers on other machines",
 }
 
 HOW = ("This runs where you read it: Python, the package and the demo model are in your browser, and nothing is sent. It needs Chrome or Edge, "
-    "version 137 or newer, and loads some twenty megabytes to begin with. The stop button stops an answer; to end any other program, restart "
+    "version 137 or newer, and loads not quite thirty megabytes to begin with. The stop button stops an answer; to end any other program, restart "
     "the kernel.")
 
 

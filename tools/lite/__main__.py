@@ -97,6 +97,25 @@ def kernel_wheels():
         yield next(folder.glob(f"{name}-*.whl"))
 
 
+SELDOM = re.compile(r"(pygments/(lexers|styles)|prompt_toolkit)/")   # no page needs more than a few of these, and they are big
+
+
+def compile_wheels(pyodide, wheels):
+    "Adds to each what its modules are compiled to, by the Python of the browser: doing it there takes seconds, on each visit."
+    node = shutil.which("node")
+    if not node: raise Missing("npm is missing, and Node, which comes with it")
+    with tempfile.TemporaryDirectory() as folder:
+        for path in wheels:
+            with zipfile.ZipFile(path) as archive: archive.extractall(Path(folder)/path.name)
+        done = subprocess.run([node, here/"compile.mjs", pyodide, folder], capture_output=True, text=True)
+        if done.returncode: raise SystemExit(f"Pyodide did not compile the wheels:\n{done.stdout}{done.stderr}")
+        for path in wheels:
+            files = {each.relative_to(Path(folder)/path.name).as_posix(): each for each in sorted((Path(folder)/path.name).rglob("*.pyc"))}
+            with zipfile.ZipFile(path, "a") as archive:
+                for name,file in files.items():
+                    if not SELDOM.match(name): archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
 def about(path):
     "What a wheel says of itself: the names of its files, and its metadata."
     with zipfile.ZipFile(path) as archive:
@@ -174,6 +193,7 @@ def write_sources(folder, wllama, pyodide):
     wheels = [without_machine_code(path, static) for path in sorted(download().glob("*.whl"))]
     wheels += [Path(shutil.copy(path, static)) for path in kernel_wheels()]
     wheels += own_wheels(static, wllama)
+    compile_wheels(pyodide, wheels)
     (static/"pyodide-lock.json").write_text(lock(pyodide, wheels), encoding="utf-8")
     (folder/"jupyter-lite.json").write_text(json.dumps({"jupyter-lite-schema-version": 0, "jupyter-config-data": SETTINGS}))
 

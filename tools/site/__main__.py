@@ -27,17 +27,22 @@ def told():
 
 
 def order():
-    "The sections of the site and the pages in each: the notebooks in `nbs/sidebar.yml`, and the files in `mkdocs.yml`."
+    "The places of the pages, each with the sections that it is in, the outermost first; from `nbs/sidebar.yml` and `mkdocs.yml`."
     contents = yaml.safe_load((root/"nbs"/"sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
-    notebooks = {(part["section"] if isinstance(part, dict) else ""): part["contents"] if isinstance(part, dict) else [part]
-        for part in contents}
-    return notebooks | {section: [f"../{name}"] for entry in told()["nav"] for section, name in entry.items()}
+    files = {f"../{name}": (section,) for entry in told()["nav"] for section, name in entry.items()}
+    return {**dict(within(contents)), **files}
+
+
+def within(contents, *sections):
+    "The places in a list of the side bar, and in the sections within it."
+    for part in contents:
+        if isinstance(part, str): yield part, sections
+        else: yield from within(part["contents"], *sections, part["section"])
 
 
 def settings(pages):
     "The settings of Zensical: those of `mkdocs.yml`, and which pages there are."
-    nav = [{section: entries} if section else entries[0] for section, entries in pages.contents().items()]
-    return {**told(), "nav": nav, "docs_dir": "pages", "site_dir": "site"}
+    return {**told(), "nav": pages.contents(), "docs_dir": "pages", "site_dir": "site"}
 
 
 def build():

@@ -3,6 +3,7 @@ import ast
 import re
 from dataclasses import dataclass, field
 from html import unescape
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
@@ -69,12 +70,12 @@ def anchors(code):
     "Where links to what `show_doc` does not name lead: private names, and the methods within a class."
     names = []
     for node in ast.parse(code).body:
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)): continue
         owner = node.args.args[0].annotation if any("patch" in ast.unparse(d) for d in node.decorator_list) else None
         name = f"{owner.id}.{node.name}" if owner else node.name
         if node.name.startswith("_") and not node.name.startswith("__"): names.append(name)
         within = node.body if isinstance(node, ast.ClassDef) else ()
-        names += [f"{name}.{method.name}" for method in within if isinstance(method, ast.FunctionDef)]
+        names += [f"{name}.{method.name}" for method in within if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return " ".join(f'<a id="{name.lower()}"></a>' for name in names)
 
 
@@ -196,7 +197,7 @@ class Pages:
     "All pages of the site, with links that lead from one to the other."
     def __init__(self, processed, order):
         self.order,self.pages = order,{}
-        for place in sum(order.values(), []): self.pages[place] = Page.of_file(place) if place.endswith(".md") else Page.read(processed, place)
+        for place in order: self.pages[place] = Page.of_file(place) if place.endswith(".md") else Page.read(processed, place)
         found = {p.relative_to(processed).as_posix() for p in processed.rglob("*.ipynb")}
         if missing := found - self.pages.keys(): raise SystemExit(f"nbs/sidebar.yml does not name {', '.join(missing)}")
         names = Names(self.pages.values(), lambda page: f"{host}{PurePosixPath(page.name).with_suffix('.html')}")
@@ -205,8 +206,15 @@ class Pages:
             page.text = page.text.replace(NAMES, f"{table}\n\n{OPEN_ALL}" if table else "", 1)
 
     def contents(self):
-        "For each section what Zensical's `nav` wants."
-        return {section: [{self.pages[place].title: self.pages[place].name} for place in places] for section, places in self.order.items()}
+        "What Zensical's `nav` wants: pages, and sections with pages and sections in them."
+        nav = []
+        for place, sections in self.order.items():
+            entries = nav
+            for section in sections:
+                if not entries or section not in entries[-1]: entries.append({section: []})
+                entries = entries[-1][section]
+            entries.append({self.pages[place].title: self.pages[place].name})
+        return nav
 
     def link(self, target, page):
         "Where a link of a page leads: to another page, a file of the repository, or elsewhere."
@@ -247,8 +255,8 @@ class Pages:
         "Writes each page as Markdown beside its HTML, and `llms.txt`, which lists them."
         index = self.pages["index.ipynb"]
         lines = [f"# {index.title}", f"> {index.description}"]
-        for section, places in self.order.items():
-            if section: lines.append(f"## {section}")
+        for sections, places in groupby(self.order, self.order.get):
+            if sections: lines.append(f"## {': '.join(sections)}")
             items = []
             for page in (self.pages[place] for place in places):
                 name = PurePosixPath(page.name).with_suffix(".html.md")

@@ -62,7 +62,7 @@ class Definitions:
         self.comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
         self.lines,self.known,self.found = code.splitlines(),known,[]
         for node in ast.parse(code).body:
-            if isinstance(node, ast.FunctionDef): self.add_function(node)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)): self.add_function(node)
             elif isinstance(node, ast.ClassDef): self.add_class(node)
             else: self.add_values(node)
 
@@ -78,7 +78,7 @@ class Definitions:
         self.found.append(Symbol(node.name, "class", ast.get_docstring(node) or "", tuple(map(ast.unparse, node.bases)),
             self.others(begin) if begin else {}))
         for each in [*node.body, *(begin.body if begin else ())]:
-            if isinstance(each, ast.FunctionDef): self.add_function(each, node.name)
+            if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)): self.add_function(each, node.name)
             else: self.add_values(each, node.name)
 
     def add_values(self, node, owner=""):
