@@ -66,7 +66,7 @@ class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
         self.template = template = ChatTemplate(llm, chat_format, self.decoder.control_names)
-        self.defaults = template.defaults
+        self.defaults = {**template.defaults, **dict.fromkeys([*_HELD_TO, "thinking"])}
         self.parameters = template.parameters | _HELD_TO.keys() | {"thinking"}
         self.names = template.names
         self.marked = template.marked
