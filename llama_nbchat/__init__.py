@@ -35,6 +35,7 @@ from llama_nbchat.history import *
 from llama_nbchat.view import *
 from llama_nbchat.awaited import *
 from llama_nbchat.keep import *
+from llama_nbchat.structured import *
 from llama_nbchat.exported import *
 from llama_nbchat.store import *
 from llama_nbchat.llama2 import *

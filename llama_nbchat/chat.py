@@ -45,6 +45,8 @@ __all__ = ["Chat"]
 _ELSEWHERE = {
     'chat("...")': "ask send say tell query chat message completion completions complete generate invoke run respond "
         "predict create send_message create_chat_completion get_response answer_to generate_content",
+    'chat.structured("...", schema)': "chat_structured structured_output with_structured_output extract parse as_json",
+    'chat.choose("...", options)': "select classify",
     'chat.stream("...")': "stream_chat chat_stream stream_prompt ask_stream generate_stream iter",
     'await chat.aprompt("...")': "__await__ ask_async chat_async aask achat acall ainvoke arun asend agenerate",
     'async for piece in chat.astream("...")': "__aiter__ stream_async astream_chat astream_prompt aprompt_stream",
@@ -258,6 +260,7 @@ def _draft(self:Chat, reply, params):
     begun = whole_text(reply.written)
     answer = [{"role": "assistant", "content": begun}] if begun else []
     asked = [{"role": "user", "content": reply.prompt or ""}] if reply.asked or not begun else []
+    asked = reply.asked_as or asked
     if begun and reply.sent is not None and not is_full(reply, self.model): return reply.sent + answer
     last = reply if begun else self.last
     limit = window(self.model)
@@ -266,10 +269,10 @@ def _draft(self:Chat, reply, params):
     before = 0 if last is None else last.left_out
     if before and not begun and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
     draft = alternating([*self.messages.before(reply), *asked])
-    if begun and not is_full(reply, self.model): return draft + answer
+    if begun and not is_full(reply, self.model) and reply.asked_as is None: return draft + answer
     draft += answer
     sent,reply.left_out = fit(draft, self._count, limit, self.overflow, room, before)
-    reply.sent = None if sent is draft else alternating(sent[:len(sent) - len(answer)])
+    reply.sent = None if sent is draft and reply.asked_as is None else alternating(sent[:len(sent) - len(answer)])
     return sent if reply.sent is None else reply.sent + answer   # what is not simply the conversation
 
 # %% ../nbs/40_chat.ipynb #252e7c65

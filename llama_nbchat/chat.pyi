@@ -6,8 +6,10 @@ from llama_nbchat.context import Context
 from llama_nbchat.display import conversation
 from llama_nbchat.errors import Advises
 from llama_nbchat.errors import ChatError
+from llama_nbchat.errors import GenerationError
 from llama_nbchat.errors import MessageError
 from llama_nbchat.errors import MessageTypeError
+from llama_nbchat.errors import ParameterError
 from llama_nbchat.load import load
 from llama_nbchat.model import can
 from llama_nbchat.model import window
@@ -17,6 +19,8 @@ from llama_nbchat.conversation import Tree
 from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.errors import StateError
+from llama_nbchat.structured import Choice
+from llama_nbchat.structured import Quoted
 import os
 
 __all__ = ['Chat']
@@ -127,6 +131,18 @@ class Chat(Advises):
     @classmethod
     def from_notebook(cls, path: str | os.PathLike, model: Any | None=..., number: int=..., **options) -> Chat:
         """A chat that goes on with a conversation in a notebook. Raises `ConversationFileError` if there is none."""
+        ...
+
+    def structured(self, prompt: str | list, schema: Any, **params) -> Any:
+        """Asks, shows the answer, and gives it as an object. Raises `ParameterError` or `GenerationError` if there is none."""
+        ...
+
+    def choose(self, prompt: str | list, options: list[str], **params) -> Choice:
+        """Asks a question with given answers, and shows the one that is chosen. Raises `ParameterError`."""
+        ...
+
+    def quote(self, text: str, prompt: str, **params) -> Quoted:
+        """Asks about a text, and shows an answer that quotes from it. Raises `ParameterError` or `GenerationError`."""
         ...
 
 class _Pieces(Advises, Iterator):

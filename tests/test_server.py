@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from pydantic import BaseModel
 
 from llama_nbchat import (Chat, ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, NotInstalledError, ParameterError,
     load)
@@ -489,6 +490,40 @@ def test_resume():
         chat = Chat(load(server.address))
         chat("Count")
         with pytest.raises(ChatError, match="can't go on"): chat.resume()
+
+
+def test_schemas_are_sent_and_looked_at():
+    "As a format, where the server takes one; an answer that does not fit all the same is asked for again."
+    class Body(BaseModel):
+        name: str
+        moons: int
+    good, bad = ([sse(says(text, "stop"))] for text in ('{"name": "Mars", "moons": 2}', '{"name": "Mars"}'))
+    for kind in ("llama-server", "vLLM", "Ollama", "LM Studio"):
+        with serving(bad + good, **KINDS[kind][0]) as server:
+            chat = Chat(load(server.address))
+            assert chat.structured("Mars?", Body) == Body(name="Mars", moons=2) and len(chat.messages) == 2
+            format = server.chats()[0]["response_format"]
+            assert format["json_schema"]["strict"] and format["json_schema"]["schema"]["required"] == ["name", "moons"]
+            assert "moons" in server.chats()[1]["messages"][-1]["content"] and "takes schemas" in repr(chat.model)
+            assert "x-guidance" not in json.dumps(server.chats()[0])
+            with pytest.raises(ParameterError, match="pattern"): chat("Mars?", pattern="a")
+    with serving([sse(says('Here: {"name": "Mars", "moons": 2}', "stop"))]) as server:
+        chat = Chat(load(server.address))
+        assert chat.structured("Mars?", Body).moons == 2
+        assert "response_format" not in server.chats()[0] and "JSON" in server.chats()[0]["messages"][-1]["content"]
+
+
+def test_thoughts_are_limited():
+    for kind, name in (("llama-server", "reasoning_budget_tokens"), ("vLLM", "thinking_token_budget")):
+        with serving([sse(says("Yes", "stop"))] * 2, **KINDS[kind][0]) as server:
+            chat = Chat(load(server.address))
+            chat("Is it?", thinking=50)
+            assert server.chats()[0][name] == 50 and "chat_template_kwargs" not in server.chats()[0]
+            chat("Is it?", thinking=0)
+            assert server.chats()[1][name] == 0 and server.chats()[1]["chat_template_kwargs"] == {"enable_thinking": False}
+            with pytest.raises(ParameterError, match="thinking is a number"): chat("Is it?", thinking=-1)
+    with serving(GOOD) as server:
+        with pytest.raises(ParameterError, match="thinking"): Chat(load(server.address))("Is it?", thinking=50)
 
 
 def test_dropped_beginning_is_said():

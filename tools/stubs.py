@@ -113,6 +113,12 @@ def imports(tree, inner):
         for alias in node.names: yield f"from {'.'.join([*base, node.module or '']).rstrip('.')} import {alias.name}"
 
 
+def classes_of(tree, path):
+    "The imports of the public classes that a module defines."
+    module = ".".join(["llama_nbchat", *path.with_suffix("").parts])
+    return {f"from {module} import {node.name}" for node in tree.body if isinstance(node, ast.ClassDef) and is_public(node.name)}
+
+
 def stubs():
     "The text of each stub, by its path within the package."
     trees, texts = modules(), {}
@@ -122,6 +128,7 @@ def stubs():
             if isinstance(node, FUNCTIONS) and (into := patched(node)):
                 methods.setdefault(into[0], []).append((node, into[1]))
                 needed.setdefault(into[0], set()).update(imports(tree, path.parts[:-1]))
+                needed[into[0]].update(classes_of(tree, path))   # what it gives may be defined beside it
             for target in getattr(node, "targets", ()):
                 if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and is_public(target.attr):
                     later.setdefault(target.value.id, {})[target.attr] = kind_of(node.value, tree)

@@ -313,7 +313,8 @@ def restore_from_outside(self:Decoder,
 @patch
 def sampler(self:Decoder,
     seed:int,   # Of the random numbers
-    settings    # `temp`, `top_k`, ..., as `Llama.generate` takes them
+    settings,   # `temp`, `top_k`, ..., as `Llama.generate` takes them
+    mask=None   # A function that changes the scores after all others
 ):              # A function that chooses a token after what was evaluated last
     "How to choose tokens. Raises `ParameterError` for settings that llama.cpp does not take."
     llm = self.llm
@@ -336,8 +337,12 @@ def sampler(self:Decoder,
         llm.input_ids[filled:n] = self.tokens[filled:]
         filled = n
         for process in processors: scores[:] = _processed(process, llm.input_ids[:n], scores)
+        if mask is not None: mask(scores)
         return choose_plainly()
-    return choose_processed if processors else choose_plainly
+    def choose_masked():
+        mask(self._scores())
+        return choose_plainly()
+    return choose_processed if processors else choose_masked if mask is not None else choose_plainly
 
 # %% ../../nbs/23_decoder.ipynb #38c4333c
 @patch

@@ -28,6 +28,8 @@ from ..errors import (Advises, ContextOverflowError, GenerationError, MessageErr
 from ..exclusive import beside, in_turn
 from .cache import WORTH_KEEPING, States, Transcripts, useful
 from .decoder import Decoder
+from llama_nbchat.local.mask import (Guide, Thinking, Vocabulary, has_masks, lark_grammar, pattern_grammar,
+    schema_grammar)
 from .template import MARK, ChatTemplate, Prompt, mark, named_token
 from .writer import Writer
 from ..model import ChatModel
@@ -50,7 +52,7 @@ _ENGINE_ELSEWHERE = {
 # %% ../../nbs/26_engine.ipynb #9db895be
 class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
     "A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."
-    can = frozenset(("resume", "state"))
+    can = frozenset(("resume", "state", *(["schema"] if has_masks() else [])))
     def __init__(self,
         llm:Any,                  # A `llama_cpp.Llama` that can write text
         chat_format:str=None,     # llama-cpp-python's name of the chat format; None: what the model's file tells
@@ -64,8 +66,8 @@ class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
         self.template = template = ChatTemplate(llm, chat_format, self.decoder.control_names)
-        self.defaults = template.defaults
-        self.parameters = template.parameters
+        self.defaults = {**template.defaults, **dict.fromkeys([*_HELD_TO, "thinking"])}
+        self.parameters = template.parameters | _HELD_TO.keys() | {"thinking"}
         self.names = template.names
         self.marked = template.marked
         self.in_texts = template.in_texts
@@ -164,20 +166,25 @@ def _prefill(self:Engine, tokens, shared=None):
 _SLOW = 0.05   # Seconds; a step that takes longer is watched for interrupts
 
 @patch
-def _decode(self:Engine, writer, choose, most, usage):
+def _decode(self:Engine, writer, choose, most, usage, guide=None):
     "Writes at most `most` tokens. Yields the text as it comes, with the usage so far, and returns why it ended."
     decoder = self.decoder
     evaluate = self.decoder.evaluate
     slow = False
     while True:
         token = choose()
-        if decoder.ends(token): return "stop"
+        if guide is not None: token = guide.take(token, most - len(writer.tokens))
+        if token is None or decoder.ends(token): return _reason(guide)
         if text := writer.write(token): yield Delta(text, usage=usage())
         if writer.stopped: return "stop"
+        if guide is not None and guide.ended: return _reason(guide)
         if len(writer.tokens) >= most: return "length"
         start = time.perf_counter()
         (decoder.evaluate_watched if slow else evaluate)([token])
         slow = time.perf_counter() - start > _SLOW and decoder.trimmable   # giving up would cost the whole cache
+
+# %% ../../nbs/26_engine.ipynb #6e190e83
+def _reason(guide): return "closed" if guide is not None and guide.closed else "stop"
 
 # %% ../../nbs/26_engine.ipynb #50f0f1c8
 @patch
@@ -196,12 +203,13 @@ def _deltas(self:Engine, messages, params):
     self.decoder.begin()
     self._recall(prompt.tokens)
     writer = Writer(self.decoder.piece, prompt.stops)
-    choose = self.decoder.sampler(prompt.seed, prompt.settings)
+    guide = prompt.guide
+    choose = self.decoder.sampler(prompt.seed, prompt.settings, guide and guide.apply)
     def usage(): return Usage(len(prompt.tokens), cached, len(writer.tokens))
     try:
         cached = yield from self._prefill(prompt.tokens, prompt.held)
         if prompt.opened and not prompt.begun: yield Delta(prompt.opened, usage=usage())
-        reason = yield from self._decode(writer, choose, prompt.most, usage)
+        reason = yield from self._decode(writer, choose, prompt.most, usage, guide)
         yield Delta(writer.close(goes_on=reason == "length"), finish_reason=reason, usage=usage())
     finally:
         self._remember(prompt, writer)
@@ -217,6 +225,68 @@ def _remember(self:Engine, prompt, writer):
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
     self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
 
+# %% ../../nbs/26_engine.ipynb #c4c61ea2
+@patch
+def weigh(self:Engine,
+    messages:list[dict],  # The whole conversation
+    options:list[str]     # Different answers
+) -> list[float]:         # Of each answer; together 1
+    "How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."
+    return next(in_turn(self.llm, self._weights(messages, options)))
+
+@patch
+def _weights(self:Engine, messages, options):
+    prompt = self._prepare(messages, {"thinking": 0})
+    answers = [tuple(self.decoder.tokenize(option, begins=False)) for option in options]
+    if max(map(len, answers)) > prompt.most:
+        raise ParameterError("There is no room for an option that long: start a new chat, or load the model with a "
+            "larger n_ctx.", name="options", nearest=None)
+    closing = getattr(prompt.guide, "before", ())
+    self.decoder.begin()
+    self._recall(prompt.tokens)
+    for _ in self._prefill([*prompt.tokens, *closing], prompt.held): pass
+    found = dict(self._weights_after((), 0.0, set(answers)))
+    most = max(found.values())
+    shares = [math.exp(found[answer] - most) for answer in answers]
+    yield [share / sum(shares) for share in shares]
+
+# %% ../../nbs/26_engine.ipynb #a023c857
+@patch
+def _weights_after(self:Engine, begun, weight, answers):
+    "For each of the answers that begin so, the logarithm of its probability, up to a constant."
+    if answers == {begun}:
+        yield begun,weight
+        return
+    decoder = self.decoder
+    logs = _logarithms(decoder._scores())
+    if begun in answers: yield begun,weight + _log_of_sum(logs[n] for n in range(len(logs)) if decoder.ends(n))
+    n = len(begun)
+    for token in sorted({answer[n] for answer in answers if len(answer) > n}):
+        longer = {answer for answer in answers if answer[n:n+1] == (token,)}
+        if len(longer) == 1:
+            [answer] = longer
+            if len(answer) == n + 1:
+                yield answer,weight + logs[token]
+                continue
+        held = None if decoder.trimmable else (list(decoder.tokens), decoder.save())
+        size = len(decoder.tokens)
+        decoder.evaluate([token])
+        yield from self._weights_after((*begun, token), weight + logs[token], longer)
+        if held is None: decoder.trim(size)
+        else: decoder.restore(*held)
+
+def _logarithms(scores):
+    "Of the probabilities that scores stand for."
+    from numpy import exp, log
+    scores = scores.astype(float)
+    scores -= scores.max()
+    return scores - log(exp(scores).sum())
+
+def _log_of_sum(logs):
+    logs = list(logs)
+    most = max(logs, default=-math.inf)
+    return most if most == -math.inf else most + math.log(sum(math.exp(log - most) for log in logs))
+
 # %% ../../nbs/26_engine.ipynb #6db4e2c5
 @dataclass(frozen=True)
 class _Asked(Prompt):
@@ -226,10 +296,67 @@ class _Asked(Prompt):
     most: int = 0                     # Tokens to be written
     seed: int = 0                     # Of the random numbers
     stops: list[str] = ()             # Where the answer ends, as text
+    guide: Any = None                 # What it is held to: a `Guide`, or `Thinking`; None: nothing
 
     def as_shared(self):
         "The part of it that the next turn shares."
         return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held])
+
+# %% ../../nbs/26_engine.ipynb #942b7c3f
+_HELD_TO = {"schema": schema_grammar, "pattern": pattern_grammar, "grammar": lark_grammar}   # makes one grammar of it
+_THINKS = "enable_thinking", "thinking"   # variables of templates
+
+@patch
+def _taken_out(self:Engine, settings):
+    "What the answer is held to, its name and its grammar, or None; the most tokens of reasoning."
+    given = {name: settings.pop(name) for name in _HELD_TO if settings.get(name) is not None
+        and not (name == "grammar" and not isinstance(settings[name], str))}
+    asked = settings.get("response_format") or {}
+    if asked.get("type") in ("json_object", "json_schema") and has_masks():
+        del settings["response_format"]
+        given["schema"] = asked.get("schema", asked.get("json_schema", {}).get("schema", {"type": "object"}))
+    for name in _HELD_TO:
+        if settings.get(name, 0) is None: del settings[name]
+    if len(given) > 1:
+        raise ParameterError(f"An answer is held to one thing at a time, not to {' and '.join(given)}: leave one out.",
+            name=[*given][1], nearest=None)
+    most = settings.pop("thinking", None)
+    if most is not None:
+        settings.update({name: bool(most) for name in _THINKS if name in self.template.variables})
+        most = None if most is True else int(most)
+    return next(((name, _HELD_TO[name](value)) for name, value in given.items()), None),most
+
+# %% ../../nbs/26_engine.ipynb #ee02f3d7
+@patch
+def _guide(self:Engine, prompt, held_to, thinking, most, room):
+    "What the answer is held to. Raises `ParameterError` or `ContextOverflowError` if there is no room for it."
+    if held_to is None and thinking is None: return None
+    if held_to is not None: self.vocabulary = self.vocabulary or Vocabulary(self.decoder)
+    name,grammar = held_to or ("answer", None)
+    guide = None if grammar is None else Guide(self.vocabulary, grammar)
+    marks = self._own_marks()
+    channels = len(self.decoder.tokenize(CONTROL[0], special=True, begins=False)) == 1
+    begun = prompt.begun.replace(MARK, "")
+    if thinking is not None or marks or channels or prompt.opened:
+        guide = Thinking(self.decoder, marks, opened=prompt.opened, begun=begun, most=thinking, then=guide)
+    elif begun: guide.read(begun)
+    if guide.needs <= most: return guide
+    if most < room or room == self.n_ctx:
+        raise ParameterError(f"max_tokens={most} is too small for this {name}: what fits takes "
+            f"{counted(guide.needs, 'token')} at least.", name="max_tokens", nearest=None)
+    raise ContextOverflowError(f"There is room for {counted(most, 'token')}, and an answer that fits takes "
+        f"{guide.needs:,} at least. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
+        prompt_tokens=len(self._tokens(prompt.text, prompt.add_bos)), n_ctx=self.n_ctx)
+
+Engine.vocabulary = None   # until it is needed
+
+# %% ../../nbs/26_engine.ipynb #ad3a400f
+@patch
+def _own_marks(self:Engine):
+    "The opening marks of reasoning that this model may write, and the closing ones."
+    source = self.template.source or ""
+    def is_own(mark): return mark in source or len(self.decoder.tokenize(mark, special=True, begins=False)) == 1
+    return {mark: closing for mark, closing in self.marks.items() if is_own(mark) and is_own(closing)}
 
 # %% ../../nbs/26_engine.ipynb #abd982fb
 @patch
@@ -239,6 +366,7 @@ def _prepare(self:Engine, messages, params):
     settings = self._checked(params)
     if isinstance(messages, (list, tuple)) and any(map(_shows_more_than_text, messages)):
         raise MessageError(f"{self.name} can't see images: send text alone.", content=messages)
+    held_to,thinking = self._taken_out(settings)
     prompt = self.template.prompt(messages, settings)
     tokens = self._tokens(prompt.text + prompt.begun, prompt.add_bos)
     settings = dict(prompt.settings)
@@ -253,8 +381,9 @@ def _prepare(self:Engine, messages, params):
     most = min(most, room) if most and most > 0 else room
     seed = self.seeds.getrandbits(32) if seed is None else seed
     stops = [stops] if isinstance(stops, str) else list(stops or [])
+    guide = self._guide(prompt, held_to, thinking, most, room)
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
-        seed=seed, stops=stops + self.ends)
+        seed=seed, stops=[] if held_to else stops + self.ends, guide=guide)
 
 # %% ../../nbs/26_engine.ipynb #ff985010
 def _shows_more_than_text(message):
@@ -299,10 +428,12 @@ def _plain_number(name, value, default):
 
 # %% ../../nbs/26_engine.ipynb #8745ce3d
 def _is_format(value):
-    "Whether llama-cpp-python can hold an answer to this format; what it can't, it would ignore."
+    "Whether an answer can be held to this format. Without masks it is llama-cpp-python that would have to."
     from llama_cpp import LlamaGrammar
-    if not isinstance(value, Mapping) or value.get("type") not in ("text", "json_object"): return False
+    if not isinstance(value, Mapping) or value.get("type") not in ("text", "json_object", "json_schema"): return False
+    if value["type"] == "json_schema": return has_masks() and isinstance(value.get("json_schema"), Mapping)
     if value["type"] == "text" or "schema" not in value: return True
+    if has_masks(): return isinstance(value["schema"], Mapping)   # what is wrong with it is said later, by name
     try: return isinstance(value["schema"], Mapping) and bool(
         LlamaGrammar.from_json_schema(json.dumps(value["schema"]), verbose=False))
     except Exception: return False
@@ -314,6 +445,8 @@ def _is_stop(value): return isinstance(value, (list, tuple, set)) and all(isinst
 def _are_dicts(value): return isinstance(value, (list, tuple)) and all(isinstance(item, Mapping) for item in value)
 
 # %% ../../nbs/26_engine.ipynb #00abc837
+def _is_limit(value): return value is None or isinstance(value, Integral) and value >= 0
+
 def _is_choice(value): return isinstance(value, (str, Mapping))
 
 # %% ../../nbs/26_engine.ipynb #afb80140
@@ -321,6 +454,7 @@ def _are_functions(value): return isinstance(value, (list, tuple)) and all(map(c
 
 _CHECKS = {"stop": (_is_stop, "a str or a list of str"),
     "tools": (_are_dicts, "a list of dicts"), "functions": (_are_dicts, "a list of dicts"),
+    "thinking": (_is_limit, "a number of tokens, such as 200, or 0 for none"),
     "tool_choice": (_is_choice, "a str or a dict"), "function_call": (_is_choice, "a str or a dict"),
     "response_format": (_is_format, 'a dict, {"type": "json_object", "schema": {...}}, with a JSON schema that can be '
         "turned into a grammar"),
@@ -341,7 +475,7 @@ def _checked(self:Engine, params):
         elif name in _CHECKS:
             fits,what = _CHECKS[name]
             if not fits(value): raise ParameterError(f"{name} is {what}, not {shown(value)}.", name=name, nearest=None)
-            checked[name] = value if isinstance(value, (str, Mapping)) else list(value)
+            checked[name] = value if isinstance(value, (str, Mapping, Integral)) else list(value)
     return checked
 
 # %% ../../nbs/26_engine.ipynb #f9b98a79

@@ -30,6 +30,7 @@ class Engine(Advises, ChatModel):
     states: Any
     transcripts: Any
     seeds: Any
+    vocabulary: Any
 
     def __init__(self, llm: Any, chat_format: str | None=..., cache_bytes: int=...):
         ...
@@ -43,6 +44,10 @@ class Engine(Advises, ChatModel):
 
     def stream(self, messages: list[dict], **params) -> Iterator[Delta]:
         """The answer, piece by piece; before it, how far the prompt is evaluated. Raises `ContextOverflowError`."""
+        ...
+
+    def weigh(self, messages: list[dict], options: list[str]) -> list[float]:
+        """How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."""
         ...
 
     def keep_states(self, folder: str | os.PathLike | bool=...):
@@ -65,6 +70,7 @@ class _Asked(Prompt):
     most: int = ...
     seed: int = ...
     stops: list[str] = ...
+    guide: Any = ...
 
     def as_shared(self):
         """The part of it that the next turn shares."""

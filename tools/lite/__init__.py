@@ -24,6 +24,7 @@ ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and wh
     "tutorials/chat_from_scratch.ipynb": "it builds on llama_cpp itself, which is compiled for the machine it runs on",
     "howtos/parameters.ipynb": "a model in the browser takes fewer parameters than one on your machine",
     "howtos/servers.ipynb": "it starts a server, which a browser can't",
+    "howtos/objects.ipynb": "masks are not there in a browser",
     "howtos/web_app.ipynb": "it starts a server, which a browser can't",
     "howtos/grow.ipynb": "it has nothing to run: its examples are servers on other machines",
 }

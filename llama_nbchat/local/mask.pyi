@@ -1,0 +1,127 @@
+from __future__ import annotations
+from typing import Any
+from collections.abc import Mapping
+from llama_nbchat.errors import ParameterError
+
+__all__ = ['Vocabulary', 'Guide', 'Thinking', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'has_masks']
+
+def has_masks() -> bool:
+    """Whether answers can be held to a schema on this machine."""
+    ...
+
+def schema_grammar(schema: Mapping) -> str:
+    """The grammar of what a JSON schema allows. Raises `ParameterError`, which names what a mask can't do."""
+    ...
+
+def pattern_grammar(pattern: str) -> str:
+    """The grammar of what a regular expression matches as a whole. Raises `ParameterError`."""
+    ...
+
+def lark_grammar(text: str) -> str:
+    """The same text, once it is found to be a grammar. Raises `ParameterError`."""
+    ...
+
+class _Bytes:
+    """A tokenizer for which each byte is a token."""
+    eos_token_id: Any
+    bos_token_id: Any
+    special_token_ids: Any
+    tokens: Any
+
+    def __call__(self, text):
+        ...
+
+class Vocabulary:
+    """The tokens of a model, as masks are made for them. Raises `NotInstalledError`."""
+    new: Any
+    piece: Any
+    ends: Any
+    bytes: Any
+    numbers: Any
+    single: Any
+    begun: Any
+    tokenizer: Any
+
+    def __init__(self, decoder: Any):
+        ...
+
+    def tokens(self, text: bytes) -> list[int] | None:
+        """A few tokens that make this text; None if there are none."""
+        ...
+
+    def fits(self, text: bytes, room: int) -> bool:
+        """Whether the text can be written with so many tokens."""
+        ...
+
+class Guide:
+    """Lets a model write what a grammar allows, and nothing else, to its end. Raises `ParameterError` if there is none."""
+    vocabulary: Any
+    end: Any
+    matcher: Any
+    letters: Any
+    ended: Any
+    closed: Any
+
+    def __init__(self, vocabulary: Vocabulary, grammar: str):
+        ...
+
+    @property
+    def needs(self) -> int:
+        """How many tokens it takes at least to end what was begun."""
+        ...
+
+    def apply(self, scores):
+        """Makes impossible what does not fit."""
+        ...
+
+    def take(self, token: int, left: int) -> int | None:
+        """Notes what is written. If what the token begins could not be ended, it is the next one of the shortest end."""
+        ...
+
+    def read(self, text: str):
+        """Goes on from a text. Raises `ParameterError` if it does not fit."""
+        ...
+
+class Thinking:
+    """Leaves a model to its thoughts, to so many tokens of them at most; after them another guide has its way, or none."""
+    decoder: Any
+    marks: Any
+    most: Any
+    then: Any
+    opened: Any
+    thought: Any
+    head: Any
+    forced: Any
+    texts: Any
+    apart: Any
+    opening: Any
+    answering: Any
+
+    def __init__(self, decoder: Any, marks: Mapping, *, opened: str=..., begun: str=..., most: int | None=..., then: Guide | None=...):
+        ...
+
+    @property
+    def ended(self) -> bool:
+        ...
+
+    @property
+    def closed(self) -> bool:
+        ...
+
+    @property
+    def before(self) -> list[int]:
+        """The tokens that come before the answer if nothing more is thought."""
+        ...
+
+    @property
+    def needs(self) -> int:
+        """How many tokens it takes at least to end what was begun."""
+        ...
+
+    def apply(self, scores):
+        """Makes impossible what does not fit."""
+        ...
+
+    def take(self, token, left):
+        """Notes what is written. Gives the closing mark instead, token by token, when there is no room for more thoughts."""
+        ...
