@@ -248,6 +248,12 @@ def _tell(watcher, *what):
     except Exception as error:
         warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.", stacklevel=2)
 
+# %% ../nbs/40_chat.ipynb #3f961329
+@patch
+def _tell_watchers(self:Chat):
+    "The conversation has another tip."
+    for watcher in self.watchers: _tell(getattr(watcher, "moved", bool))
+
 # %% ../nbs/40_chat.ipynb #f603d9c0
 @patch
 def _draft(self:Chat, reply, params):
@@ -260,7 +266,7 @@ def _draft(self:Chat, reply, params):
     limit = window(self.model)
     most = token_limit({**self.params, **params})
     room = min(most or limit, limit // 4) if limit else 0
-    before = 0 if last is None else last.left_out
+    before = last.left_out if limit and last is not None and last.model == reply.model else 0
     if before and not begun and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
     draft = alternating([*self.messages.before(reply), *asked])
     if begun and not is_full(reply, self.model): return draft + answer
@@ -273,6 +279,7 @@ def _draft(self:Chat, reply, params):
 @patch
 def _as_last_time(self:Chat, reply, asked, left_out, limit):
     "The draft without the turns that were left out last time, if it fits; so they cost nothing any more."
+    if left_out >= len(self.messages.turns): return None
     sent = [*self.messages.before(reply, left_out), *asked]
     if self.overflow != "drop" or alternating(sent) != sent or self._count(sent) > limit: return None
     reply.left_out = left_out

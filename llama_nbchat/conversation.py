@@ -14,7 +14,7 @@ from textwrap import shorten
 
 from fastcore.basics import patch
 
-from .errors import Advises, MessageError, MessageTypeError, counted, printable
+from .errors import Advises, MessageError, MessageTypeError, clipped, counted, printable, shown
 from .messages import Message
 from .reply import Reply
 
@@ -211,7 +211,7 @@ def from_messages(cls:ChatMessages,
     "A conversation with the given messages; raises `MessageError` for what no conversation can hold."
     if not isinstance(messages, Iterable):
         raise MessageTypeError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}], not '
-            f"{messages!r}.", content=messages)
+            f"{shown(messages)}.", content=messages)
     new = cls()
     waiting = []
     for number,given in enumerate(messages, 1):
@@ -223,7 +223,7 @@ def from_messages(cls:ChatMessages,
 def _naming(error, number, given):
     "The same error, which says where in the list the message stands."
     role = given.get("role") if isinstance(given, Mapping) else None
-    role = f", of the role {role!r}" if isinstance(role, str) else ""
+    role = f", of the role {clipped(role)!r}" if isinstance(role, str) else ""
     return type(error)(f"Message {number}{role}: {error}", **vars(error))
 
 # %% ../nbs/03_conversation.ipynb #3a07bb19

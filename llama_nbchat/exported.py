@@ -187,7 +187,7 @@ def _literal(text):
 _PROMPT = re.compile(r"^(\s*)([>.I\[])(?=>>|\.\.|n \[|nav\]|ins\])|^ (?= *$)")   # what IPython takes off a line
 
 # %% ../nbs/52_exported.ipynb #a49af73c
-def _cell_of(function, *values, **params):
+def _cell_of(function, values=(), params={}):
     "A call as people write it."
     given = [*map(_value, values), *(f"{name}={_value(value)}" for name, value in params.items() if _is_name(name))]
     others = {name: value for name, value in params.items() if not _is_name(name)}
@@ -213,15 +213,15 @@ def _loading(model):
     address = getattr(model, "address", None)
     if not isinstance(address, str): return _Code(_literal(name))
     local = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
-    return _Code(_cell_of("load", address if local else "http://localhost:8080", model=name))
+    return _Code(_cell_of("load", [address if local else "http://localhost:8080"], {"model": name}))
 
 # %% ../nbs/52_exported.ipynb #e6319f5e
 def _turn_cell(turn, params):
     "The code that has the turn again."
     own = {name: value for name, value in kept_params(turn.params).items() if (name, value) not in params.items()}
-    if turn.asked and turn.has_answer: return _cell_of("chat", turn.prompt, **own)
-    if turn.asked: return _cell_of("chat.messages.append_user_message", turn.prompt)
-    return _cell_of("chat.messages.append_assistant_message", turn.text)
+    if turn.asked and turn.has_answer: return _cell_of("chat", [turn.prompt], own)
+    if turn.asked: return _cell_of("chat.messages.append_user_message", [turn.prompt])
+    return _cell_of("chat.messages.append_assistant_message", [turn.text])
 
 # %% ../nbs/52_exported.ipynb #e6081742
 def notebook_of(
@@ -235,7 +235,7 @@ def notebook_of(
     "A notebook that shows the conversation, and can have it again."
     params = document.get("params", {})
     system = {} if messages.system is None else {"system_message": messages.system.content}
-    made = _cell_of("chat = Chat", *([_Code(loading)] * bool(loading)), **system, **params)
+    made = _cell_of("chat = Chat", [_Code(loading)] * bool(loading), {**system, **params, **system})
     needed = "Chat, load" if loading.startswith("load(") else "Chat"
     head = f"# {escaped(clipped(title, 200))}" + f"\n\n{escaped(about)}" * bool(about)
     cells = [_cell("title", head, "markdown"), _cell("chat", f"from llama_nbchat import {needed}\n\n{made}")]

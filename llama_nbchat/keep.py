@@ -11,6 +11,7 @@ __all__ = ['write_text']
 import json
 import os
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from fastcore.basics import patch
 from .chat import Chat
 from .conversation import ChatMessages
 from .document import conversation_of, conversations_in, document_of, found_in, kept_params
-from .errors import ConversationFileError, MessageError, ModelNotFoundError, StateError, counted, shown
+from .errors import (ConversationFileError, MessageError, ModelNotFoundError, ParameterError, StateError,
+    clipped, counted, shown)
 from .found import models
 from .load import load
 from .local.saved import replace_file
@@ -37,6 +39,7 @@ def save(self:Chat,
 ):
     "Writes the conversation as JSON. Raises `ConversationFileError` or `StateError` for what can't be written."
     _check_path(path)
+    if state: _check_beside(path)
     about = {"model": str(trait(self.model, "name")), "params": kept_params(self.params)}
     try:
         if state: self._save_state(_beside(path))
@@ -51,6 +54,12 @@ def _check_path(path):
 
 # %% ../nbs/44_keep.ipynb #9ab92b73
 def _beside(path): return Path(path).with_suffix(".state")
+
+def _check_beside(path):
+    "Raises `ConversationFileError` if both files would be one."
+    if Path(path).suffix.lower() != ".state": return
+    raise ConversationFileError(f"{os.fspath(path)!r} is where the state belongs: save the conversation elsewhere, as in "
+        'chat.save("talk.json", state=True).', path=os.fspath(path))
 
 # %% ../nbs/44_keep.ipynb #66e5b45d
 @patch
@@ -91,15 +100,18 @@ def load(cls:Chat,
     if about.get("state") is True: _load_state(chat.model, _beside(path))
     return chat
 
+# %% ../nbs/44_keep.ipynb #9ae59a8a
+def _unreadable(error): return f"can't be read: {getattr(error, 'strerror', None) or error}"
+
 # %% ../nbs/44_keep.ipynb #e59d1ee3
 def _document_in(path):
     "What is found in a file. Raises `ConversationFileError` with the path and the reason."
     name = os.fspath(path)
     try: document = found_in(Path(name).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError: why = "is not there"
-    except OSError as error: why = f"can't be read: {error.strerror or error}"
+    except UnicodeDecodeError: why = "is no text"
     except ConversationFileError as error: why = f"can't be opened: {error}"
-    except ValueError: why = "is no text"
+    except (OSError, ValueError) as error: why = _unreadable(error)
     else:
         try: conversation_of(document)
         except (MessageError, TypeError) as error: why = f"holds no conversation: {error}"
@@ -113,7 +125,7 @@ def _model_of(about, path):
     row = next((row for row in models() if row.path and name in (row.path.name, row.name)), None)
     if row is not None: return row
     which = "does not say its model"
-    if isinstance(name, str): which = f"was had with {name!r}, which is not on this machine"
+    if isinstance(name, str): which = f"was had with {clipped(name)!r}, which is not on this machine"
     raise ModelNotFoundError(f"{os.fspath(path)!r} {which}: choose a model, as in Chat.load({os.fspath(path)!r}, "
         f'"model.gguf"). models() shows what is here.', path=name)
 
@@ -123,11 +135,18 @@ def _take_over(self:Chat, params, given):
     "Takes the parameters of a file, without those that were given now."
     known = trait(self.model, "parameters")
     params = kept_params(params) if isinstance(params, dict) else {}
-    strange = [name for name in params if known is not None and name not in known]
+    strange = [name for name in params if known is not None and name not in known or not self._takes(name, params)]
     if strange:
-        warnings.warn(f"{trait(self.model, 'name')} has no {', '.join(strange)}, which the file sets: left out.",
+        warnings.warn(f"{trait(self.model, 'name')} has no {', '.join(map(clipped, strange))}, which the file sets: left out.",
             stacklevel=3)
     self.params = {**{name: params[name] for name in params if name not in strange}, **self.params}
+
+# %% ../nbs/44_keep.ipynb #af1f797f
+@patch
+def _takes(self:Chat, name, params):
+    try: self._check({name: params[name]})
+    except ParameterError: return False
+    return True
 
 # %% ../nbs/44_keep.ipynb #420ece0a
 def _load_state(model, path):
@@ -143,12 +162,13 @@ def from_messages(cls:Chat,
     **options         # Those of a chat, and sampling parameters
 ) -> Chat:
     "A chat that goes on with these messages. Raises `MessageError` or `MessageTypeError` for what are none."
-    conversation = messages if isinstance(messages, ChatMessages) else conversation_of(messages)
+    conversation = copy(messages) if isinstance(messages, ChatMessages) else conversation_of(messages)
     if options.get("system_message") is not None:
         raise MessageError("The system message is the first one of the messages: leave system_message out.",
             content=options["system_message"])
     chat = cls(model, **options)
     vars(chat)["messages"] = conversation
+    chat._tell_watchers()
     return chat
 
 # %% ../nbs/44_keep.ipynb #9b967404
@@ -170,7 +190,7 @@ def _talk_in(name, number):
     "A conversation of a notebook. Raises `ConversationFileError` if it is not there."
     why = None
     try: talks = conversations_in(json.loads(Path(name).read_bytes()))
-    except OSError as error: why = f"can't be read: {error.strerror}"
+    except OSError as error: why = _unreadable(error)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         why = f"is no notebook with answers: {error}"
     else:
@@ -178,5 +198,5 @@ def _talk_in(name, number):
         elif type(number) is not int or not -len(talks) <= number < len(talks):
             why = (f"has {counted(len(talks), 'conversation')}: number is one from 0 to {len(talks) - 1}, "
                 f"not {shown(number)}")
-    if why: raise ConversationFileError(f"{name!r} {why}.", path=name)
+    if why: raise ConversationFileError(f"{name!r} {why}".rstrip(".") + ".", path=name)
     return talks[number]
