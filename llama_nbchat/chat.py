@@ -31,7 +31,7 @@ from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
-from .once import cell_id, cell_number, cells_in_order, mark_as_shown
+from .once import cell_number, cell_run, cells_in_order, mark_as_shown
 from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
@@ -308,21 +308,21 @@ def _count(self:Chat, messages):
 
 # %% ../nbs/40_chat.ipynb #27f5bd99
 @patch
-def _begin(self:Chat, reply, params, in_cell=True):
+def _begin(self:Chat, reply, params, in_task=False):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
-    if not reply.has_begun: self._sign(reply, params, in_cell and current_thread() is main_thread())
+    if not reply.has_begun: self._sign(reply, params, in_task)
     reply.ended = False
     claim = Claim(self)
     return claim.taken_by(self._answer(reply, params, claim))
 
 # %% ../nbs/40_chat.ipynb #fbc50c2e
 @patch
-def _sign(self:Chat, reply, params, in_cell):
+def _sign(self:Chat, reply, params, in_task):
     "Notes who was asked, how and where."
     reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
-    if in_cell: reply.cell,reply.run = cell_id(),cell_number()
+    if current_thread() is main_thread(): reply.cell,reply.run = cell_run(in_task)
     if reply.instead_of is None and self.rerun == "replace": self._replace_earlier_run(reply)
 
 # %% ../nbs/40_chat.ipynb #384a8338

@@ -121,7 +121,7 @@ def _dict(given, name): return given[name] if isinstance(given.get(name), dict) 
 
 # %% ../nbs/08_document.ipynb #c2ac4d1e
 def _seconds(value):
-    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53
     return float(value) if known else None
 
 # %% ../nbs/08_document.ipynb #73f02209

@@ -187,7 +187,7 @@ def _literal(text):
 _PROMPT = re.compile(r"^(\s*)([>.I\[])(?=>>|\.\.|n \[|nav\]|ins\])|^ (?= *$)")   # what IPython takes off a line
 
 # %% ../nbs/52_exported.ipynb #a49af73c
-def _cell_of(function, values=(), params={}):
+def _cell_of(function, values, params):
     "A call as people write it."
     given = [*map(_value, values), *(f"{name}={_value(value)}" for name, value in params.items() if _is_name(name))]
     others = {name: value for name, value in params.items() if not _is_name(name)}
@@ -220,8 +220,8 @@ def _turn_cell(turn, params):
     "The code that has the turn again."
     own = {name: value for name, value in kept_params(turn.params).items() if (name, value) not in params.items()}
     if turn.asked and turn.has_answer: return _cell_of("chat", [turn.prompt], own)
-    if turn.asked: return _cell_of("chat.messages.append_user_message", [turn.prompt])
-    return _cell_of("chat.messages.append_assistant_message", [turn.text])
+    if turn.asked: return _cell_of("chat.messages.append_user_message", [turn.prompt], {})
+    return _cell_of("chat.messages.append_assistant_message", [turn.text], {})
 
 # %% ../nbs/52_exported.ipynb #e6081742
 def notebook_of(

@@ -58,8 +58,8 @@ def _beside(path): return Path(path).with_suffix(".state")
 def _check_beside(path):
     "Raises `ConversationFileError` if both files would be one."
     if Path(path).suffix.lower() != ".state": return
-    raise ConversationFileError(f"{os.fspath(path)!r} is where the state belongs: save the conversation elsewhere, as in "
-        'chat.save("talk.json", state=True).', path=os.fspath(path))
+    raise ConversationFileError(f"{os.fspath(path)!r} is where the state belongs: save the conversation elsewhere, "
+        'as in chat.save("talk.json", state=True).', path=os.fspath(path))
 
 # %% ../nbs/44_keep.ipynb #66e5b45d
 @patch
@@ -133,18 +133,17 @@ def _model_of(about, path):
 @patch
 def _take_over(self:Chat, params, given):
     "Takes the parameters of a file, without those that were given now."
-    known = trait(self.model, "parameters")
     params = kept_params(params) if isinstance(params, dict) else {}
-    strange = [name for name in params if known is not None and name not in known or not self._takes(name, params)]
+    strange = [name for name in params if not self._takes(name, params[name])]
     if strange:
-        warnings.warn(f"{trait(self.model, 'name')} has no {', '.join(map(clipped, strange))}, which the file sets: left out.",
-            stacklevel=3)
+        names = ", ".join(map(clipped, strange))
+        warnings.warn(f"{trait(self.model, 'name')} has no {names}, which the file sets: left out.", stacklevel=3)
     self.params = {**{name: params[name] for name in params if name not in strange}, **self.params}
 
 # %% ../nbs/44_keep.ipynb #af1f797f
 @patch
-def _takes(self:Chat, name, params):
-    try: self._check({name: params[name]})
+def _takes(self:Chat, name, value):
+    try: self._check({name: value})
     except ParameterError: return False
     return True
 
