@@ -335,11 +335,12 @@ def _replace_earlier_run(self:Chat, reply):
     place = {cell: n for n, cell in enumerate(cells_in_order())}
     here = place.get(reply.cell)
     before = path[:path.index(old)]
+    earlier = set(map(id, before))
     def comes_before(turn):
         cell = _first_of(turn).cell
-        return turn in before if here is None or cell not in place else place[cell] < here
+        return id(turn) in earlier if here is None or cell not in place else place[cell] < here
     above = [turn for turn in path if comes_before(turn)]
-    if above != before: reply.instead_of = _copied_behind(_chain(above, path), old)
+    if above != before: reply.instead_of = _copied_behind(_chain(above), old)
 
 # %% ../nbs/40_chat.ipynb #f7e5562f
 def _is_of(turn, reply):
@@ -356,10 +357,10 @@ def _first_of(turn):
     return turn
 
 # %% ../nbs/40_chat.ipynb #eb58ce03
-def _chain(turns, path):
-    "The last one of these turns, each behind the one before; what follows in `path` already is not copied."
+def _chain(turns):
+    "The last one of these turns, each behind the one before; what follows it already is not copied."
     last = None
-    for n,turn in enumerate(turns): last = turn if turns[:n+1] == path[:n+1] else _copied_behind(last, turn)
+    for turn in turns: last = turn if turn.before is last else _copied_behind(last, turn)
     return last
 
 # %% ../nbs/40_chat.ipynb #75d3afab

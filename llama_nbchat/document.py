@@ -306,11 +306,11 @@ def conversations_in(
     turns,talks = {},{}   # by the names of the turns
     for about,text,cell in _noted_in(notebook):
         if "tip" in about:
-            if talk := talks.get(about["tip"]): talk.go(turns.get(about.get("of")))
+            if about["tip"] in talks: talks[about["tip"]].go(turns.get(about.get("of")))
             continue
-        known = talks.get(about.get("before")) or talks.get(about.get("instead_of"))
+        known = talks.get(about.get("before"), talks.get(about.get("instead_of")))   # by itself true if it has messages
         if known is None and ("system" in about or not found): found.append(_begun_with(about))
-        talk = known or found[-1]
+        talk = found[-1] if known is None else known
         first = "system" in about and about.get("before") not in turns
         before = turns.get(about.get("before")) or (None if first else talk.tip)
         turn = Reply.from_dict({**about, "messages": _with_answer(about, text)}, before)

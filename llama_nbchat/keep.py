@@ -93,9 +93,8 @@ def load(cls:Chat,
 ) -> Chat:
     "A chat that goes on where a saved one was. Raises `ConversationFileError`, or `ModelNotFoundError`."
     _check_path(path)
-    document = _document_in(path)
-    about = document if isinstance(document, dict) else {}
-    chat = cls.from_messages(document, _model_of(about, path) if model is None else model, **options)
+    about,talk = _opened(path)
+    chat = cls.from_messages(talk, _model_of(about, path) if model is None else model, **options)
     chat._take_over(about.get("params"), options)
     if about.get("state") is True: _load_state(chat.model, _beside(path))
     return chat
@@ -104,8 +103,8 @@ def load(cls:Chat,
 def _unreadable(error): return f"can't be read: {getattr(error, 'strerror', None) or error}"
 
 # %% ../nbs/44_keep.ipynb #e59d1ee3
-def _document_in(path):
-    "What is found in a file. Raises `ConversationFileError` with the path and the reason."
+def _opened(path):
+    "What a file tells, and the conversation. Raises `ConversationFileError` with the path and the reason."
     name = os.fspath(path)
     try: document = found_in(Path(name).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError: why = "is not there"
@@ -113,9 +112,8 @@ def _document_in(path):
     except ConversationFileError as error: why = f"can't be opened: {error}"
     except (OSError, ValueError) as error: why = _unreadable(error)
     else:
-        try: conversation_of(document)
+        try: return document if isinstance(document, dict) else {},conversation_of(document)
         except (MessageError, TypeError) as error: why = f"holds no conversation: {error}"
-        else: return document
     raise ConversationFileError(f"{name!r} {why}".rstrip(".") + ".", path=name)
 
 # %% ../nbs/44_keep.ipynb #f07625da

@@ -147,6 +147,17 @@ def test_deep_texts(tmp_path, levels):
         deeper(500)
 
 
+def test_a_long_notebook_is_read_once(tmp_path, monkeypatch):
+    "And not as often as it has turns."
+    chat = Chat.from_messages([{"role": role, "content": f"{role} {n}"} for n in range(50) for role in ("user", "assistant")], ScriptedModel("x"))
+    chat.export(tmp_path/"talk.ipynb")
+    asked = []
+    original = ChatMessages.__len__
+    monkeypatch.setattr(ChatMessages, "__len__", lambda messages: asked.append(messages) or original(messages))
+    again = Chat.from_notebook(tmp_path/"talk.ipynb", ScriptedModel("x"))
+    assert not asked and again.messages == chat.messages
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "http://localhost:1/", "hf:owner/name", "../model.gguf", "m" * 100_000, None, 7, ["a"], {}])
 def test_no_model_is_loaded_from_where_a_file_says(tmp_path, name):
     (tmp_path/"talk.json").write_text(json.dumps({**whole(), "model": name}))
