@@ -24,7 +24,7 @@ from .conversation import ChatMessages
 from .display import answer_output, called, conversation, ended_early
 from .document import document_of, embedded, kept_params, noted
 from .errors import ConversationFileError, clipped, counted, shown
-from .keep import _check_path, write_text
+from .keep import _checked_path, write_text
 from .markdown import _encoded, safe_text
 from .model import trait
 from .rewritten import escaped, fenced, quoted, rewritten
@@ -268,12 +268,11 @@ def export(self:Chat,
     date:Any=None          # When it was had: a text or a date. None: that is not said
 ):
     "Writes the conversation for others; `Chat.load` opens it. Raises `ConversationFileError` if it can't be written."
-    _check_path(path)
+    path = _checked_path(path)
     kind = Path(path).suffix.lower()
     if kind not in _KINDS:
         raise ConversationFileError("A conversation is exported to .html, .md or .ipynb, as in "
-            f'chat.export("talk.html"), not to {shown(os.fspath(path))}. chat.save("talk.json") keeps it as JSON.',
-            path=os.fspath(path))
+            f'chat.export("talk.html"), not to {shown(path)}. chat.save("talk.json") keeps it as JSON.', path=path)
     document = document_of(self.messages, model=str(trait(self.model, "name")), params=kept_params(self.params))
     models = " and ".join(dict.fromkeys(called(turn.model) for turn in self.messages.turns if turn.model))
     about = " · ".join(filter(None, [models and f"with {models}", "" if date is None else str(date)]))

@@ -38,7 +38,7 @@ def save(self:Chat,
     state:bool=False       # Also what the model remembers of it, in a second file, such as "talk.state"?
 ):
     "Writes the conversation as JSON. Raises `ConversationFileError` or `StateError` for what can't be written."
-    _check_path(path)
+    path = _checked_path(path)
     if state: _check_beside(path)
     about = {"model": str(trait(self.model, "name")), "params": kept_params(self.params)}
     try:
@@ -47,8 +47,8 @@ def save(self:Chat,
     finally: write_text(path, json.dumps(document_of(self.messages, **about), ensure_ascii=False, indent=1))
 
 # %% ../nbs/44_keep.ipynb #1d9cf86b
-def _check_path(path):
-    if isinstance(path, (str, os.PathLike)) and os.fspath(path): return
+def _checked_path(path):
+    if isinstance(path, (str, os.PathLike)) and os.fspath(path): return os.path.expanduser(os.fspath(path))
     raise ConversationFileError(f'A conversation is kept in a file, such as "talk.json", not in {shown(path)}.',
         path=path)
 
@@ -58,8 +58,8 @@ def _beside(path): return Path(path).with_suffix(".state")
 def _check_beside(path):
     "Raises `ConversationFileError` if both files would be one."
     if Path(path).suffix.lower() != ".state": return
-    raise ConversationFileError(f"{os.fspath(path)!r} is where the state belongs: save the conversation elsewhere, "
-        'as in chat.save("talk.json", state=True).', path=os.fspath(path))
+    raise ConversationFileError(f"{path!r} is where the state belongs: save the conversation elsewhere, "
+        'as in chat.save("talk.json", state=True).', path=path)
 
 # %% ../nbs/44_keep.ipynb #66e5b45d
 @patch
@@ -92,7 +92,7 @@ def load(cls:Chat,
     **options              # Those of a chat, and sampling parameters, which go before those in the file
 ) -> Chat:
     "A chat that goes on where a saved one was. Raises `ConversationFileError`, or `ModelNotFoundError`."
-    _check_path(path)
+    path = _checked_path(path)
     about,talk = _opened(path)
     chat = cls.from_messages(talk, _model_of(about, path) if model is None else model, **options)
     chat._take_over(about.get("params"), options)
@@ -105,8 +105,7 @@ def _unreadable(error): return f"can't be read: {getattr(error, 'strerror', None
 # %% ../nbs/44_keep.ipynb #e59d1ee3
 def _opened(path):
     "What a file tells, and the conversation. Raises `ConversationFileError` with the path and the reason."
-    name = os.fspath(path)
-    try: document = found_in(Path(name).read_bytes().decode("utf-8-sig"))
+    try: document = found_in(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError: why = "is not there"
     except UnicodeDecodeError: why = "is no text"
     except ConversationFileError as error: why = f"can't be opened: {error}"
@@ -114,7 +113,7 @@ def _opened(path):
     else:
         try: return document if isinstance(document, dict) else {},conversation_of(document)
         except (MessageError, TypeError) as error: why = f"holds no conversation: {error}"
-    raise ConversationFileError(f"{name!r} {why}".rstrip(".") + ".", path=name)
+    raise ConversationFileError(f"{path!r} {why}".rstrip(".") + ".", path=path)
 
 # %% ../nbs/44_keep.ipynb #f07625da
 def _model_of(about, path):
@@ -124,7 +123,7 @@ def _model_of(about, path):
     if row is not None: return row
     which = "does not say its model"
     if isinstance(name, str): which = f"was had with {clipped(name)!r}, which is not on this machine"
-    raise ModelNotFoundError(f"{os.fspath(path)!r} {which}: choose a model, as in Chat.load({os.fspath(path)!r}, "
+    raise ModelNotFoundError(f"{path!r} {which}: choose a model, as in Chat.load({path!r}, "
         f'"model.gguf"). models() shows what is here.', path=name)
 
 # %% ../nbs/44_keep.ipynb #4541c5fa
@@ -177,8 +176,8 @@ def from_notebook(cls:Chat,
     **options              # Those of a chat, and sampling parameters
 ) -> Chat:
     "A chat that goes on with a conversation in a notebook. Raises `ConversationFileError` if there is none."
-    _check_path(path)
-    talk = _talk_in(os.fspath(path), number)
+    path = _checked_path(path)
+    talk = _talk_in(path, number)
     if model is None: model = _model_of({"model": talk.tip and talk.tip.model}, path)
     return cls.from_messages(talk, model, **options)
 
