@@ -248,9 +248,24 @@ def _answering(given, waiting, number):
 @patch
 def __copy__(self:ChatMessages) -> ChatMessages:
     new = type(self)()
-    new.system,new.left = self.system,list(self.left)
-    new.tip = copy.copy(self.tip)
+    new.system,new.tip = self.system,copy.copy(self.tip)
+    copies = {id(None): None, id(self.tip): new.tip}
+    new.left = [_among(copies, turn) for turn in self.left]
     return new
+
+# %% ../nbs/03_conversation.ipynb #946917ae
+def _among(copies, turn):
+    "The turn, or a copy of it if it has to do with one that is copied."
+    path = []
+    while id(turn) not in copies: turn = _noted(path, turn)
+    last = copies[id(turn)]
+    for turn in reversed(path):
+        new,instead = turn,copies.get(id(turn.instead_of), turn.instead_of)
+        if (turn.before, turn.instead_of) != (last, instead):
+            new = copy.copy(turn)
+            new.before,new.instead_of = last,instead
+        last = copies[id(turn)] = new
+    return last
 
 # %% ../nbs/03_conversation.ipynb #ca95dca1
 class Tree(list):

@@ -94,7 +94,7 @@ def load(cls:Chat,
     "A chat that goes on where a saved one was. Raises `ConversationFileError`, or `ModelNotFoundError`."
     path = _checked_path(path)
     about,talk = _opened(path)
-    chat = cls.from_messages(talk, _model_of(about, path) if model is None else model, **options)
+    chat = cls._going_on(talk, _model_of(about, path) if model is None else model, options)
     chat._take_over(about.get("params"), options)
     if about.get("state") is True: _load_state(chat.model, _beside(path))
     return chat
@@ -158,12 +158,17 @@ def from_messages(cls:Chat,
     **options         # Those of a chat, and sampling parameters
 ) -> Chat:
     "A chat that goes on with these messages. Raises `MessageError` or `MessageTypeError` for what are none."
-    conversation = copy(messages) if isinstance(messages, ChatMessages) else conversation_of(messages)
+    own = copy(messages) if isinstance(messages, ChatMessages) else conversation_of(messages)
+    return cls._going_on(own, model, options)
+
+# %% ../nbs/44_keep.ipynb #329cca08
+@patch(cls_method=True)
+def _going_on(cls:Chat, messages, model, options):
     if options.get("system_message") is not None:
         raise MessageError("The system message is the first one of the messages: leave system_message out.",
             content=options["system_message"])
     chat = cls(model, **options)
-    vars(chat)["messages"] = conversation
+    vars(chat)["messages"] = messages
     chat._tell_watchers()
     return chat
 
@@ -179,7 +184,7 @@ def from_notebook(cls:Chat,
     path = _checked_path(path)
     talk = _talk_in(path, number)
     if model is None: model = _model_of({"model": talk.tip and talk.tip.model}, path)
-    return cls.from_messages(talk, model, **options)
+    return cls._going_on(talk, model, options)
 
 # %% ../nbs/44_keep.ipynb #83ab65a4
 def _talk_in(name, number):

@@ -203,8 +203,8 @@ def _is_chat(source): return isinstance(source, Advises) and source._called == "
 
 def _take_its_model(chat, settings):
     "Raises `ModelTypeError`: a chat is none."
-    raise ModelTypeError("A chat is no model, but has one: write chat.model. For a chat with the same past, chat.fork().",
-        llm=chat)
+    raise ModelTypeError("A chat is no model, but has one: write chat.model. For a chat with the same past, write "
+        "chat.fork().", llm=chat)
 
 _SOURCES = [
     Source(lambda source: isinstance(source, Models), Models, check=_choose_row),
