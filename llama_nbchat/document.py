@@ -308,7 +308,7 @@ def conversations_in(
         if "tip" in about:
             if about["tip"] in talks: talks[about["tip"]].go(turns.get(about.get("of")))
             continue
-        known = talks.get(about.get("before"), talks.get(about.get("instead_of")))   # by itself true if it has messages
+        known = talks.get(about.get("before"), talks.get(about.get("instead_of")))   # `or` would count its messages
         if known is None and ("system" in about or not found): found.append(_begun_with(about))
         talk = found[-1] if known is None else known
         first = "system" in about and about.get("before") not in turns

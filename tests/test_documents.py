@@ -106,6 +106,24 @@ def test_what_somebody_has_changed(seed, tmp_path, capsys):
     assert min(ends.values()) > 10   # both occur
 
 
+def test_what_somebody_has_changed_in_a_notebook(tmp_path, capsys):
+    draw = random.Random(9)
+    Chat.from_messages(whole(), ScriptedModel("x")).export(tmp_path/"whole.ipynb")
+    notebook = json.loads((tmp_path/"whole.ipynb").read_text())
+    noted = [output["metadata"]["llama_nbchat"] for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    notebook["cells"][-1]["outputs"].append({"metadata": {"llama_nbchat": {"tip": noted[-1]["id"], "of": noted[0]["id"]}}})
+    text = json.dumps(notebook)
+    ends = {"taken": 0, "refused": 0}
+    for _ in range(150):
+        (tmp_path/"talk.ipynb").write_text(json.dumps(mutant(text, draw)))
+        try: chat = Chat.from_notebook(tmp_path/"talk.ipynb", ScriptedModel(*map(str, range(9))), footer=False)
+        except ConversationFileError: ends["refused"] += 1
+        else:
+            use(chat, tmp_path)
+            ends["taken"] += 1
+    assert min(ends.values()) > 5
+
+
 def test_turns_in_the_place_of_one_another(tmp_path):
     "Nobody looks for the first one of them for ever."
     document = whole()
