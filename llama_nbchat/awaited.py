@@ -161,7 +161,7 @@ async def _begun(chat, reply, params, piecewise):
     with ExitStack() as places:
         await _place(chat, 1, places)
         await _place(chat.model, _AT_ONCE, places)
-        reader = _Reader(chat._begin(reply, params, in_cell=False), places.pop_all(), piecewise)
+        reader = _Reader(chat._begin(reply, params, in_task=True), places.pop_all(), piecewise)
     try: reader.start()
     except RuntimeError as error:
         reader.places.close()

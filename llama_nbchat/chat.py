@@ -31,7 +31,7 @@ from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
 from .model import can, trait, window
 from .notes import is_full, note, token_limit
-from .once import cell_id, cell_number, cells_in_order, mark_as_shown
+from .once import cell_number, cell_run, cells_in_order, mark_as_shown
 from .places import check_before_asking, check_before_loading, check_order, check_places
 from .reasoning import Apart
 from .reply import Delta, Reply, figure
@@ -253,6 +253,12 @@ def _tell(watcher, *what):
     except Exception as error:
         warnings.warn(f"A watcher of the chat failed: {error!r}. The answer is not affected.", stacklevel=2)
 
+# %% ../nbs/40_chat.ipynb #3f961329
+@patch
+def _tell_watchers(self:Chat):
+    "The conversation has another tip."
+    for watcher in self.watchers: _tell(getattr(watcher, "moved", bool))
+
 # %% ../nbs/40_chat.ipynb #f603d9c0
 @patch
 def _draft(self:Chat, reply, params):
@@ -266,7 +272,7 @@ def _draft(self:Chat, reply, params):
     limit = window(self.model)
     most = token_limit({**self.params, **params})
     room = min(most or limit, limit // 4) if limit else 0
-    before = 0 if last is None else last.left_out
+    before = last.left_out if limit and last is not None and last.model == reply.model else 0
     if before and not begun and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
     draft = alternating([*self.messages.before(reply), *asked])
     if begun and not is_full(reply, self.model) and reply.asked_as is None: return draft + answer
@@ -279,6 +285,7 @@ def _draft(self:Chat, reply, params):
 @patch
 def _as_last_time(self:Chat, reply, asked, left_out, limit):
     "The draft without the turns that were left out last time, if it fits; so they cost nothing any more."
+    if left_out >= len(self.messages.turns): return None
     sent = [*self.messages.before(reply, left_out), *asked]
     if self.overflow != "drop" or alternating(sent) != sent or self._count(sent) > limit: return None
     reply.left_out = left_out
@@ -307,21 +314,21 @@ def _count(self:Chat, messages):
 
 # %% ../nbs/40_chat.ipynb #27f5bd99
 @patch
-def _begin(self:Chat, reply, params, in_cell=True):
+def _begin(self:Chat, reply, params, in_task=False):
     "The generator of the deltas of a reply."
     self._asked = reply,self.messages.tip
     with _error_kept(reply): self._check({**self.params, **params})
-    if not reply.has_begun: self._sign(reply, params, in_cell and current_thread() is main_thread())
+    if not reply.has_begun: self._sign(reply, params, in_task)
     reply.ended = False
     claim = Claim(self)
     return claim.taken_by(self._answer(reply, params, claim))
 
 # %% ../nbs/40_chat.ipynb #fbc50c2e
 @patch
-def _sign(self:Chat, reply, params, in_cell):
+def _sign(self:Chat, reply, params, in_task):
     "Notes who was asked, how and where."
     reply.model,reply.params = str(trait(self.model, "name")),{**self.params, **params}
-    if in_cell: reply.cell,reply.run = cell_id(),cell_number()
+    if current_thread() is main_thread(): reply.cell,reply.run = cell_run(in_task)
     if reply.instead_of is None and self.rerun == "replace": self._replace_earlier_run(reply)
 
 # %% ../nbs/40_chat.ipynb #384a8338
@@ -334,11 +341,12 @@ def _replace_earlier_run(self:Chat, reply):
     place = {cell: n for n, cell in enumerate(cells_in_order())}
     here = place.get(reply.cell)
     before = path[:path.index(old)]
+    earlier = set(map(id, before))
     def comes_before(turn):
         cell = _first_of(turn).cell
-        return turn in before if here is None or cell not in place else place[cell] < here
+        return id(turn) in earlier if here is None or cell not in place else place[cell] < here
     above = [turn for turn in path if comes_before(turn)]
-    if above != before: reply.instead_of = _copied_behind(_chain(above, path), old)
+    if above != before: reply.instead_of = _copied_behind(_chain(above), old)
 
 # %% ../nbs/40_chat.ipynb #f7e5562f
 def _is_of(turn, reply):
@@ -355,10 +363,10 @@ def _first_of(turn):
     return turn
 
 # %% ../nbs/40_chat.ipynb #eb58ce03
-def _chain(turns, path):
-    "The last one of these turns, each behind the one before; what follows in `path` already is not copied."
+def _chain(turns):
+    "The last one of these turns, each behind the one before; what follows it already is not copied."
     last = None
-    for n,turn in enumerate(turns): last = turn if turns[:n+1] == path[:n+1] else _copied_behind(last, turn)
+    for turn in turns: last = turn if turn.before is last else _copied_behind(last, turn)
     return last
 
 # %% ../nbs/40_chat.ipynb #75d3afab

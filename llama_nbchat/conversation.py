@@ -14,7 +14,7 @@ from textwrap import shorten
 
 from fastcore.basics import patch
 
-from .errors import Advises, MessageError, MessageTypeError, counted, printable
+from .errors import Advises, MessageError, MessageTypeError, clipped, counted, printable, shown
 from .messages import Message
 from .reply import Reply
 
@@ -211,7 +211,7 @@ def from_messages(cls:ChatMessages,
     "A conversation with the given messages; raises `MessageError` for what no conversation can hold."
     if not isinstance(messages, Iterable):
         raise MessageTypeError('Messages are a list of dicts, such as [{"role": "user", "content": "Hello"}], not '
-            f"{messages!r}.", content=messages)
+            f"{shown(messages)}.", content=messages)
     new = cls()
     waiting = []
     for number,given in enumerate(messages, 1):
@@ -223,7 +223,7 @@ def from_messages(cls:ChatMessages,
 def _naming(error, number, given):
     "The same error, which says where in the list the message stands."
     role = given.get("role") if isinstance(given, Mapping) else None
-    role = f", of the role {role!r}" if isinstance(role, str) else ""
+    role = f", of the role {clipped(role)!r}" if isinstance(role, str) else ""
     return type(error)(f"Message {number}{role}: {error}", **vars(error))
 
 # %% ../nbs/03_conversation.ipynb #3a07bb19
@@ -248,9 +248,24 @@ def _answering(given, waiting, number):
 @patch
 def __copy__(self:ChatMessages) -> ChatMessages:
     new = type(self)()
-    new.system,new.left = self.system,list(self.left)
-    new.tip = copy.copy(self.tip)
+    new.system,new.tip = self.system,copy.copy(self.tip)
+    copies = {id(None): None, id(self.tip): new.tip}
+    new.left = [_among(copies, turn) for turn in self.left]
     return new
+
+# %% ../nbs/03_conversation.ipynb #946917ae
+def _among(copies, turn):
+    "The turn, or a copy of it if it has to do with one that is copied."
+    path = []
+    while id(turn) not in copies: turn = _noted(path, turn)
+    last = copies[id(turn)]
+    for turn in reversed(path):
+        new,instead = turn,copies.get(id(turn.instead_of), turn.instead_of)
+        if (turn.before, turn.instead_of) != (last, instead):
+            new = copy.copy(turn)
+            new.before,new.instead_of = last,instead
+        last = copies[id(turn)] = new
+    return last
 
 # %% ../nbs/03_conversation.ipynb #ca95dca1
 class Tree(list):

@@ -27,7 +27,7 @@ __all__ = ["document_of", "conversation_of", "conversations_in", "noted", "kept_
     "found_in", "node_id"]
 
 # %% ../nbs/08_document.ipynb #b8644be3
-_SECRET = re.compile(r"key|secret|passw|auth|header|cookie|credential", re.IGNORECASE)
+_SECRET = re.compile(r"key|secret|passw|pwd|auth|header|cookie|credential|bearer|signature|token$", re.IGNORECASE)
 
 def kept_params(
     params:dict   # Sampling parameters
@@ -39,12 +39,13 @@ def kept_params(
 def _can_be_kept(name): return isinstance(name, str) and not _SECRET.search(name)
 
 # %% ../nbs/08_document.ipynb #6462fc9f
-def _is_plain(value):
-    "Whether JSON gives back the same value."
+def _is_plain(value, levels=100):
+    "Whether JSON gives back the same value, which has so many levels at most."
     if isinstance(value, float): return math.isfinite(value)
-    if isinstance(value, list): return all(map(_is_plain, value))
-    if isinstance(value, dict): return all(_can_be_kept(name) and _is_plain(item) for name, item in value.items())
-    return value is None or isinstance(value, (bool, int, str))
+    if not isinstance(value, (list, dict)): return value is None or isinstance(value, (bool, int, str))
+    if isinstance(value, dict) and not all(map(_can_be_kept, value)): return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_plain(item, levels - 1) for item in inner)
 
 # %% ../nbs/08_document.ipynb #c7079e06
 def _may_go_on(reply): return reply.interrupted is not False or reply.finish_reason == "length"
@@ -89,14 +90,14 @@ def from_dict(cls:Reply,
     "The turn. Raises `MessageError` for what is none."
     new = cls.of(_messages_of(given), before)
     new.interrupted = given.get("interrupted", False)
-    if new.interrupted not in (True, False, None): new.interrupted = None
+    if not isinstance(new.interrupted, bool): new.interrupted = None
     new.finish_reason,new.error,new.model,new.cell = (_text(given, name) for name in _TEXTS)
     new.left_out = figure(given.get("left_out")) or 0
     new.usage = Usage(**{name: value for name, value in _dict(given, "usage").items() if name in _TOKENS})
     seconds = [_seconds(_dict(given, "timings").get(name)) for name in _SECONDS]
     new._prefill,new._first,new._total = seconds[0],seconds[1],seconds[2] or 0.0
     new.params = kept_params(_dict(given, "params"))
-    if given.get("written"): new._log = _log_of(given["written"], new)
+    if given.get("written"): new._log = new._log and _log_of(given["written"], new)
     if given.get("sent"): new.sent = ChatMessages.from_messages(given["sent"]).get_messages()
     return new
 
@@ -120,7 +121,7 @@ def _dict(given, name): return given[name] if isinstance(given.get(name), dict) 
 
 # %% ../nbs/08_document.ipynb #c2ac4d1e
 def _seconds(value):
-    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53
     return float(value) if known else None
 
 # %% ../nbs/08_document.ipynb #73f02209
@@ -192,6 +193,7 @@ def _turns_of(document):
         turns.append(turn)
     for turn,given in zip(turns, _list(document, "turns")):
         if _fits(turns)(given.get("instead_of")): turn.instead_of = turns[given["instead_of"]]
+    _check_places(turns)
     return turns
 
 # %% ../nbs/08_document.ipynb #0d5dcd75
@@ -204,6 +206,18 @@ def _list(document, name):
 def _fits(turns):
     "Tells whether something is the number of one of these turns."
     return lambda number: type(number) is int and 0 <= number < len(turns)
+
+# %% ../nbs/08_document.ipynb #4a409e4b
+def _check_places(turns):
+    "Raises `MessageError` if somebody who looks for the first turn in a place would never find it."
+    known = set()
+    for turn in turns:
+        path = {}
+        while turn is not None and id(turn) not in known:
+            if id(turn) in path: raise MessageError("A turn can't stand in its own place.", entry=turn)
+            path[id(turn)] = turn
+            turn = turn.instead_of
+        known |= path.keys()
 
 # %% ../nbs/08_document.ipynb #22f0598b
 def _remember_what_was_sent(messages, turn):
@@ -248,8 +262,8 @@ def embedded(
     return json.dumps(document).translate(_AS_NUMBERS).replace("--", "\\u002d\\u002d")
 
 # %% ../nbs/08_document.ipynb #d1772b2a
-_PLACES = re.compile(r"<!--llama_nbchat (\{[^\n]*\})-->"
-    r'|<script type="application/json" id="llama_nbchat">(\{[^\n]*\})</script>')
+_PLACES = re.compile(r"<!--llama_nbchat (\{[^\n<]*\})-->"
+    r'|<script type="application/json" id="llama_nbchat">(\{[^\n<]*\})</script>')
 
 def found_in(
     text:str   # What stands in a file: JSON, HTML, Markdown or a notebook
@@ -260,7 +274,7 @@ def found_in(
         places = _PLACES.findall(text)
         if not places: raise ConversationFileError("there is no conversation in it") from None
         try: return json.loads(places[-1][0] or places[-1][1])
-        except ValueError: raise ConversationFileError("the conversation in it is damaged") from None
+        except (ValueError, RecursionError): raise ConversationFileError("the conversation in it is damaged") from None
     except RecursionError: raise ConversationFileError("there is no conversation in it") from None
     about = found.get("metadata") if isinstance(found, dict) and "cells" in found else None
     if about is None: return found
@@ -292,12 +306,12 @@ def conversations_in(
     turns,talks = {},{}   # by the names of the turns
     for about,text,cell in _noted_in(notebook):
         if "tip" in about:
-            if talk := talks.get(about["tip"]): talk.go(turns.get(about["of"]))
+            if about["tip"] in talks: talks[about["tip"]].go(turns.get(about.get("of")))
             continue
-        known = talks.get(about.get("before")) or talks.get(about.get("instead_of"))
+        known = talks.get(about.get("before"), talks.get(about.get("instead_of")))   # `or` would count its messages
         if known is None and ("system" in about or not found): found.append(_begun_with(about))
-        talk = known or found[-1]
-        first = "system" in about and about["before"] not in turns
+        talk = found[-1] if known is None else known
+        first = "system" in about and about.get("before") not in turns
         before = turns.get(about.get("before")) or (None if first else talk.tip)
         turn = Reply.from_dict({**about, "messages": _with_answer(about, text)}, before)
         turn.cell,turn.instead_of = cell,turns.get(about.get("instead_of"))

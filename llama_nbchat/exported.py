@@ -24,7 +24,7 @@ from .conversation import ChatMessages
 from .display import answer_output, called, conversation, ended_early
 from .document import document_of, embedded, kept_params, noted
 from .errors import ConversationFileError, clipped, counted, shown
-from .keep import _check_path, write_text
+from .keep import _checked_path, write_text
 from .markdown import _encoded, safe_text
 from .model import trait
 from .rewritten import escaped, fenced, quoted, rewritten
@@ -187,7 +187,7 @@ def _literal(text):
 _PROMPT = re.compile(r"^(\s*)([>.I\[])(?=>>|\.\.|n \[|nav\]|ins\])|^ (?= *$)")   # what IPython takes off a line
 
 # %% ../nbs/52_exported.ipynb #a49af73c
-def _cell_of(function, *values, **params):
+def _cell_of(function, values, params):
     "A call as people write it."
     given = [*map(_value, values), *(f"{name}={_value(value)}" for name, value in params.items() if _is_name(name))]
     others = {name: value for name, value in params.items() if not _is_name(name)}
@@ -213,15 +213,15 @@ def _loading(model):
     address = getattr(model, "address", None)
     if not isinstance(address, str): return _Code(_literal(name))
     local = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
-    return _Code(_cell_of("load", address if local else "http://localhost:8080", model=name))
+    return _Code(_cell_of("load", [address if local else "http://localhost:8080"], {"model": name}))
 
 # %% ../nbs/52_exported.ipynb #e6319f5e
 def _turn_cell(turn, params):
     "The code that has the turn again."
     own = {name: value for name, value in kept_params(turn.params).items() if (name, value) not in params.items()}
-    if turn.asked and turn.has_answer: return _cell_of("chat", turn.prompt, **own)
-    if turn.asked: return _cell_of("chat.messages.append_user_message", turn.prompt)
-    return _cell_of("chat.messages.append_assistant_message", turn.text)
+    if turn.asked and turn.has_answer: return _cell_of("chat", [turn.prompt], own)
+    if turn.asked: return _cell_of("chat.messages.append_user_message", [turn.prompt], {})
+    return _cell_of("chat.messages.append_assistant_message", [turn.text], {})
 
 # %% ../nbs/52_exported.ipynb #e6081742
 def notebook_of(
@@ -235,7 +235,7 @@ def notebook_of(
     "A notebook that shows the conversation, and can have it again."
     params = document.get("params", {})
     system = {} if messages.system is None else {"system_message": messages.system.content}
-    made = _cell_of("chat = Chat", *([_Code(loading)] * bool(loading)), **system, **params)
+    made = _cell_of("chat = Chat", [_Code(loading)] * bool(loading), {**system, **params, **system})
     needed = "Chat, load" if loading.startswith("load(") else "Chat"
     head = f"# {escaped(clipped(title, 200))}" + f"\n\n{escaped(about)}" * bool(about)
     cells = [_cell("title", head, "markdown"), _cell("chat", f"from llama_nbchat import {needed}\n\n{made}")]
@@ -268,12 +268,11 @@ def export(self:Chat,
     date:Any=None          # When it was had: a text or a date. None: that is not said
 ):
     "Writes the conversation for others; `Chat.load` opens it. Raises `ConversationFileError` if it can't be written."
-    _check_path(path)
+    path = _checked_path(path)
     kind = Path(path).suffix.lower()
     if kind not in _KINDS:
         raise ConversationFileError("A conversation is exported to .html, .md or .ipynb, as in "
-            f'chat.export("talk.html"), not to {shown(os.fspath(path))}. chat.save("talk.json") keeps it as JSON.',
-            path=os.fspath(path))
+            f'chat.export("talk.html"), not to {shown(path)}. chat.save("talk.json") keeps it as JSON.', path=path)
     document = document_of(self.messages, model=str(trait(self.model, "name")), params=kept_params(self.params))
     models = " and ".join(dict.fromkeys(called(turn.model) for turn in self.messages.turns if turn.model))
     about = " · ".join(filter(None, [models and f"with {models}", "" if date is None else str(date)]))

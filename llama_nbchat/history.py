@@ -12,7 +12,7 @@ from copy import copy
 
 from fastcore.basics import patch
 
-from .chat import Chat, _tell
+from .chat import Chat
 from .conversation import Tree
 from .display import open_screen, tell
 from .errors import ChatError, clipped, counted
@@ -68,7 +68,7 @@ def _asked_turns(self:Chat):
 def _go(self:Chat, turn):
     self.messages.go(turn)
     self._asked = None,None
-    for watcher in self.watchers: _tell(getattr(watcher, "moved", bool))
+    self._tell_watchers()
 
 # %% ../nbs/41_history.ipynb #2ac485b1
 @patch

@@ -11,6 +11,7 @@ __all__ = ['write_text']
 import json
 import os
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from fastcore.basics import patch
 from .chat import Chat
 from .conversation import ChatMessages
 from .document import conversation_of, conversations_in, document_of, found_in, kept_params
-from .errors import ConversationFileError, MessageError, ModelNotFoundError, StateError, counted, shown
+from .errors import (ConversationFileError, MessageError, ModelNotFoundError, ParameterError, StateError,
+    clipped, counted, shown)
 from .found import models
 from .load import load
 from .local.saved import replace_file
@@ -36,7 +38,8 @@ def save(self:Chat,
     state:bool=False       # Also what the model remembers of it, in a second file, such as "talk.state"?
 ):
     "Writes the conversation as JSON. Raises `ConversationFileError` or `StateError` for what can't be written."
-    _check_path(path)
+    path = _checked_path(path)
+    if state: _check_beside(path)
     about = {"model": str(trait(self.model, "name")), "params": kept_params(self.params)}
     try:
         if state: self._save_state(_beside(path))
@@ -44,13 +47,19 @@ def save(self:Chat,
     finally: write_text(path, json.dumps(document_of(self.messages, **about), ensure_ascii=False, indent=1))
 
 # %% ../nbs/44_keep.ipynb #1d9cf86b
-def _check_path(path):
-    if isinstance(path, (str, os.PathLike)) and os.fspath(path): return
+def _checked_path(path):
+    if isinstance(path, (str, os.PathLike)) and os.fspath(path): return os.path.expanduser(os.fspath(path))
     raise ConversationFileError(f'A conversation is kept in a file, such as "talk.json", not in {shown(path)}.',
         path=path)
 
 # %% ../nbs/44_keep.ipynb #9ab92b73
 def _beside(path): return Path(path).with_suffix(".state")
+
+def _check_beside(path):
+    "Raises `ConversationFileError` if both files would be one."
+    if Path(path).suffix.lower() != ".state": return
+    raise ConversationFileError(f"{path!r} is where the state belongs: save the conversation elsewhere, "
+        'as in chat.save("talk.json", state=True).', path=path)
 
 # %% ../nbs/44_keep.ipynb #66e5b45d
 @patch
@@ -83,28 +92,28 @@ def load(cls:Chat,
     **options              # Those of a chat, and sampling parameters, which go before those in the file
 ) -> Chat:
     "A chat that goes on where a saved one was. Raises `ConversationFileError`, or `ModelNotFoundError`."
-    _check_path(path)
-    document = _document_in(path)
-    about = document if isinstance(document, dict) else {}
-    chat = cls.from_messages(document, _model_of(about, path) if model is None else model, **options)
+    path = _checked_path(path)
+    about,talk = _opened(path)
+    chat = cls._going_on(talk, _model_of(about, path) if model is None else model, options)
     chat._take_over(about.get("params"), options)
     if about.get("state") is True: _load_state(chat.model, _beside(path))
     return chat
 
+# %% ../nbs/44_keep.ipynb #9ae59a8a
+def _unreadable(error): return f"can't be read: {getattr(error, 'strerror', None) or error}"
+
 # %% ../nbs/44_keep.ipynb #e59d1ee3
-def _document_in(path):
-    "What is found in a file. Raises `ConversationFileError` with the path and the reason."
-    name = os.fspath(path)
-    try: document = found_in(Path(name).read_bytes().decode("utf-8-sig"))
+def _opened(path):
+    "What a file tells, and the conversation. Raises `ConversationFileError` with the path and the reason."
+    try: document = found_in(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError: why = "is not there"
-    except OSError as error: why = f"can't be read: {error.strerror or error}"
+    except UnicodeDecodeError: why = "is no text"
     except ConversationFileError as error: why = f"can't be opened: {error}"
-    except ValueError: why = "is no text"
+    except (OSError, ValueError) as error: why = _unreadable(error)
     else:
-        try: conversation_of(document)
+        try: return document if isinstance(document, dict) else {},conversation_of(document)
         except (MessageError, TypeError) as error: why = f"holds no conversation: {error}"
-        else: return document
-    raise ConversationFileError(f"{name!r} {why}".rstrip(".") + ".", path=name)
+    raise ConversationFileError(f"{path!r} {why}".rstrip(".") + ".", path=path)
 
 # %% ../nbs/44_keep.ipynb #f07625da
 def _model_of(about, path):
@@ -113,21 +122,27 @@ def _model_of(about, path):
     row = next((row for row in models() if row.path and name in (row.path.name, row.name)), None)
     if row is not None: return row
     which = "does not say its model"
-    if isinstance(name, str): which = f"was had with {name!r}, which is not on this machine"
-    raise ModelNotFoundError(f"{os.fspath(path)!r} {which}: choose a model, as in Chat.load({os.fspath(path)!r}, "
+    if isinstance(name, str): which = f"was had with {clipped(name)!r}, which is not on this machine"
+    raise ModelNotFoundError(f"{path!r} {which}: choose a model, as in Chat.load({path!r}, "
         f'"model.gguf"). models() shows what is here.', path=name)
 
 # %% ../nbs/44_keep.ipynb #4541c5fa
 @patch
 def _take_over(self:Chat, params, given):
     "Takes the parameters of a file, without those that were given now."
-    known = trait(self.model, "parameters")
     params = kept_params(params) if isinstance(params, dict) else {}
-    strange = [name for name in params if known is not None and name not in known]
+    strange = [name for name in params if not self._takes(name, params[name])]
     if strange:
-        warnings.warn(f"{trait(self.model, 'name')} has no {', '.join(strange)}, which the file sets: left out.",
-            stacklevel=3)
+        names = ", ".join(map(clipped, strange))
+        warnings.warn(f"{trait(self.model, 'name')} has no {names}, which the file sets: left out.", stacklevel=3)
     self.params = {**{name: params[name] for name in params if name not in strange}, **self.params}
+
+# %% ../nbs/44_keep.ipynb #af1f797f
+@patch
+def _takes(self:Chat, name, value):
+    try: self._check({name: value})
+    except ParameterError: return False
+    return True
 
 # %% ../nbs/44_keep.ipynb #420ece0a
 def _load_state(model, path):
@@ -143,12 +158,18 @@ def from_messages(cls:Chat,
     **options         # Those of a chat, and sampling parameters
 ) -> Chat:
     "A chat that goes on with these messages. Raises `MessageError` or `MessageTypeError` for what are none."
-    conversation = messages if isinstance(messages, ChatMessages) else conversation_of(messages)
+    own = copy(messages) if isinstance(messages, ChatMessages) else conversation_of(messages)
+    return cls._going_on(own, model, options)
+
+# %% ../nbs/44_keep.ipynb #329cca08
+@patch(cls_method=True)
+def _going_on(cls:Chat, messages, model, options):
     if options.get("system_message") is not None:
         raise MessageError("The system message is the first one of the messages: leave system_message out.",
             content=options["system_message"])
     chat = cls(model, **options)
-    vars(chat)["messages"] = conversation
+    vars(chat)["messages"] = messages
+    chat._tell_watchers()
     return chat
 
 # %% ../nbs/44_keep.ipynb #9b967404
@@ -160,17 +181,17 @@ def from_notebook(cls:Chat,
     **options              # Those of a chat, and sampling parameters
 ) -> Chat:
     "A chat that goes on with a conversation in a notebook. Raises `ConversationFileError` if there is none."
-    _check_path(path)
-    talk = _talk_in(os.fspath(path), number)
+    path = _checked_path(path)
+    talk = _talk_in(path, number)
     if model is None: model = _model_of({"model": talk.tip and talk.tip.model}, path)
-    return cls.from_messages(talk, model, **options)
+    return cls._going_on(talk, model, options)
 
 # %% ../nbs/44_keep.ipynb #83ab65a4
 def _talk_in(name, number):
     "A conversation of a notebook. Raises `ConversationFileError` if it is not there."
     why = None
     try: talks = conversations_in(json.loads(Path(name).read_bytes()))
-    except OSError as error: why = f"can't be read: {error.strerror}"
+    except OSError as error: why = _unreadable(error)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         why = f"is no notebook with answers: {error}"
     else:
@@ -178,5 +199,5 @@ def _talk_in(name, number):
         elif type(number) is not int or not -len(talks) <= number < len(talks):
             why = (f"has {counted(len(talks), 'conversation')}: number is one from 0 to {len(talks) - 1}, "
                 f"not {shown(number)}")
-    if why: raise ConversationFileError(f"{name!r} {why}.", path=name)
+    if why: raise ConversationFileError(f"{name!r} {why}".rstrip(".") + ".", path=name)
     return talks[number]

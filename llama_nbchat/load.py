@@ -21,9 +21,8 @@ from .browser import BrowserModel, Writing, in_browser
 from .completion import CompletionModel
 from .display import loading
 from .download import download, hub_name
-from llama_nbchat.errors import (ChatError, ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError,
-    check_parameters,
-    name_here, shown)
+from .errors import (Advises, ChatError, ModelFileError, ModelNotFoundError, ModelTypeError, ParameterError,
+    check_parameters, name_here, shown)
 from .found import Models, demo_path, is_name, models, named, nearest
 from .installed import import_llama_cpp
 from .local.engine import Engine
@@ -200,8 +199,16 @@ def _choose_row(table, settings):
     first = "choose a row, as in load(models()[0])" if table else "and there is no model in it: models() shows all"
     raise ModelTypeError(f"This is the table of {len(table)} models: {first}.")
 
+def _is_chat(source): return isinstance(source, Advises) and source._called == "chat"
+
+def _take_its_model(chat, settings):
+    "Raises `ModelTypeError`: a chat is none."
+    raise ModelTypeError("A chat is no model, but has one: write chat.model. For a chat with the same past, write "
+        "chat.fork().", llm=chat)
+
 _SOURCES = [
     Source(lambda source: isinstance(source, Models), Models, check=_choose_row),
+    Source(_is_chat, None, check=_take_its_model),
     Source(is_address, _open_server, check=_check_server),
     Source(is_file, _open_file, check=_check_settings),
     Source(_is_llama, _engine, frozenset(("chat_format", "cache_bytes", "keep_states"))),

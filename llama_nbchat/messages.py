@@ -16,7 +16,7 @@ from os import PathLike
 
 from fastcore.basics import patch
 
-from .errors import MessageError, MessageTypeError, shown
+from .errors import MessageError, MessageTypeError, clipped, shown
 
 # %% ../nbs/01_messages.ipynb #06bc43b6
 __all__ = ["Message", "alternating", "check_text", "checked_content", "whole_text", "told"]
@@ -88,11 +88,13 @@ def _is_part(part):
     return isinstance(part.get("text"), str) if part["type"] == "text" else len(part) > 1
 
 # %% ../nbs/01_messages.ipynb #aafe1008
-def _whole(value):
-    "The same value, with whole texts within lists and dicts."
+def _whole(value, levels=100):
+    "The same value, with whole texts within lists and dicts. Raises `MessageError` if it has more levels."
     if isinstance(value, str): return whole_text(value)
-    if isinstance(value, (list, tuple)): return [_whole(item) for item in value]
-    return {_whole(name): _whole(item) for name, item in value.items()} if isinstance(value, Mapping) else value
+    if not isinstance(value, (list, tuple, Mapping)): return value
+    if not levels: raise MessageError("A message has more than 100 lists and dicts within one another.")
+    if isinstance(value, (list, tuple)): return [_whole(item, levels - 1) for item in value]
+    return {_whole(name): _whole(item, levels - 1) for name, item in value.items()}
 
 # %% ../nbs/01_messages.ipynb #d86a39c5
 @dataclass(frozen=True)
@@ -143,11 +145,11 @@ def from_dict(cls:Message,
     given = {name: given[name] for name in given if name in ("role", "content") or given[name] not in _EMPTY}
     role = "system" if given["role"] == "developer" else given["role"]
     if role not in _ROLES:
-        raise MessageError(f"The role of a message is one of {', '.join(_ROLES)}, not {given['role']!r}.",
+        raise MessageError(f"The role of a message is one of {', '.join(_ROLES)}, not {shown(given['role'])}.",
             entry=message)
     known = _KNOWN | {"name", "tool_name"} if role == "tool" else _KNOWN
     if unknown := sorted(map(str, given.keys() - known)):
-        raise MessageError(f"A message with 'role' and 'content' has no {unknown[0]!r}: {shown(message)}.",
+        raise MessageError(f"A message with 'role' and 'content' has no {clipped(unknown[0])!r}: {shown(message)}.",
             entry=message)
     calls = _calls(given.get("tool_calls", ()), message)
     if given.get("content") is None and not (calls or "content" in given and role == "assistant"):
@@ -184,7 +186,7 @@ def _call(call, message):
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise MessageError(f"A tool call has a function with a name, not {shown(call)}.", entry=message)
     arguments = function.get("arguments", "")
-    if not isinstance(arguments, str): arguments = json.dumps(arguments, ensure_ascii=False)
+    if not isinstance(arguments, str): arguments = json.dumps(_whole(arguments), ensure_ascii=False)
     return _whole({"id": call.get("id") or "", "type": "function",
         "function": {"name": function["name"], "arguments": arguments}})
 

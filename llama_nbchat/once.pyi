@@ -2,14 +2,14 @@ from __future__ import annotations
 from typing import Any
 from llama_nbchat.reply import Reply
 
-__all__ = ['cell_number', 'cell_id', 'cells_in_order', 'mark_as_shown']
+__all__ = ['cell_number', 'cell_run', 'cells_in_order', 'mark_as_shown']
 
 def cell_number() -> int | None:
     """The number of the cell that runs now."""
     ...
 
-def cell_id() -> str | None:
-    """The id of the notebook's cell that runs now."""
+def cell_run(in_task: bool=...) -> tuple:
+    """The id of the notebook's cell that runs now, and that of its run."""
     ...
 
 def cells_in_order() -> list[str]:

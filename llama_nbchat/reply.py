@@ -132,7 +132,7 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self.model = None              # What the model is called that was asked
         self.params = {}               # The sampling parameters that it was asked with
         self.cell = None               # The id of the notebook's cell that has asked, where the front end tells it
-        self.run = None                # In which run of a cell it was asked: its number in the kernel
+        self.run = None                # In which run of a cell it was asked: the id of that run
         self._log,self._pieces,self._thoughts,self._calls = [],[],[],()   # all deltas, and what they bring
         self._usage,self._earlier = Usage(),Usage()   # of the part that is being written, and of those before it
         self._prefill,self._first,self._total = None,None,0.0   # seconds

@@ -401,21 +401,20 @@ print("ended")
     assert out == "ended\n"
 
 
-def test_what_is_asked_beside_the_cells_replaces_nothing(monkeypatch):
-    "Not even if the same cell, or another one, runs again meanwhile."
+def test_what_is_asked_in_a_thread_replaces_nothing(monkeypatch):
+    "Not even if the same cell, or another one, runs again meanwhile. Tasks are tried in a kernel."
     runs = iter(range(1000))
-    monkeypatch.setattr("llama_nbchat.chat.cell_id", lambda: "cell")
-    monkeypatch.setattr("llama_nbchat.chat.cell_number", lambda: next(runs))
+    monkeypatch.setattr("llama_nbchat.chat.cell_run", lambda in_task: ("cell", next(runs)))
     chat = Chat(ScriptedModel("Hello"))
-    async def work(): await asyncio.gather(*(chat.aprompt(f"{n}") for n in range(5)))
-    asyncio.run(work())
-    thread = threading.Thread(target=lambda: list(chat.stream("5")))
-    thread.start()
-    thread.join()
-    assert [turn.prompt for turn in chat.messages.turns] == list("012345")
-    list(chat.stream("6"))   # this one is of a cell,
-    list(chat.stream("7"))   # and so is this one, of a later run
-    assert [turn.prompt for turn in chat.messages.turns] == list("0123457")
+    list(chat.stream("0"))
+    async def work(): await chat.aprompt("2")
+    for ask in (lambda: list(chat.stream("1")), lambda: asyncio.run(work())):
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+    assert [turn.prompt for turn in chat.messages.turns] == list("012")
+    list(chat.stream("3"))   # this one is of a cell, in the place of the first
+    assert [turn.prompt for turn in chat.messages.turns] == list("3")
 
 
 def test_advice():

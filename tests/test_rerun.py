@@ -115,6 +115,44 @@ def test_a_magic_is_a_cell_too(kernel):
     assert "'b'" in kernel.run("2", "%chat magic -o talk\n[turn.prompt for turn in talk.messages.turns]")
 
 
+ASKING = {"call": "chat({})", "prompt": "chat.prompt({})", "stream": "list(chat.stream({}))", "aprompt": "await chat.aprompt({})",
+    "astream": "[piece async for piece in chat.astream({})]", "gathered": "import asyncio; await asyncio.gather(chat.aprompt({}))"}
+
+
+@pytest.mark.parametrize("how", ASKING.values(), ids=ASKING)
+def test_however_it_asks(kernel, how):
+    kernel.run("0", MODEL)
+    for cell in "1213": kernel.run(cell, how.format(repr(cell)))
+    assert kernel.prompts() == [["1", "3"], ["1", "2", "1", "3"]]
+    kernel.run("1", "for n in range(3): " + how.format("f'{n}'").removeprefix("import asyncio; "))
+    assert kernel.prompts()[0] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("how", [ASKING[name] for name in ("prompt", "stream", "aprompt", "astream")])
+def test_what_a_cell_left_running_adds(kernel, how):
+    "It replaces nothing, whichever cell runs meanwhile, and also if its own cell has run again."
+    kernel.run("0", MODEL + "import asyncio\nasked,answered = asyncio.Queue(),asyncio.Queue()")
+    task = f"async def work():\n while True:\n  text = await asked.get()\n  {how.format('text')}\n  answered.put_nowait(text)\ntask = asyncio.create_task(work())"
+    ask = "asked.put_nowait('{}'); await answered.get()"
+    kernel.run("1", "chat('first')")
+    kernel.run("2", task)
+    for n in range(3): kernel.run(f"{n + 3}", ask.format(n))
+    assert kernel.prompts()[0] == ["first", "0", "1", "2"]
+    kernel.run("2", "chat('2')")   # the task goes on
+    kernel.run("3", ask.format("later"))
+    assert kernel.prompts()[0] == ["first", "0", "1", "2", "2", "later"]
+    kernel.run("9", "task.cancel()")
+
+
+def test_two_runs_with_one_number(kernel):
+    "As after %reset."
+    kernel.run("0", MODEL)
+    kernel.run("1", "chat('1'); number = get_ipython().execution_count")
+    kernel.run("2", "shell = get_ipython(); shell.history_manager.reset(); shell.execution_count = number - 1")
+    kernel.run("1", "chat('one'); assert get_ipython().execution_count == number")
+    assert kernel.prompts()[0] == ["one"]
+
+
 def expected(path, cell, order):
     "What a reader expects of a cell that has run before: the cells above it, in the order in which they were run, and itself."
     at = path.index(cell)

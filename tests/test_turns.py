@@ -8,6 +8,7 @@ import pytest
 
 from llama_nbchat import (Chat, ChatError, ChatMessages, ChatModel, Delta, MessageError, MessageTypeError, Message, ParameterError,
     Reply, ScriptedModel, Usage, load)
+from llama_nbchat.document import document_of
 
 HARMONY = "<|channel|>analysis<|message|>Two and two.<|end|><|start|>assistant<|channel|>final<|message|>Four."
 GEMMA = "<|channel>thought\nTwo and two.<channel|>Four."
@@ -237,3 +238,19 @@ def test_replies_and_messages():
     other = copy.copy(reply)
     other.grow(Delta("c"))
     assert (reply.text, other.text, reply.usage.evaluated_tokens) == ("ab", "abc", 2)
+
+
+def test_a_copy_has_the_same_tree():
+    "Whatever was left, and wherever the conversation stands: each turn once, and nothing shared that may change."
+    draw = random.Random(5)
+    for _ in range(60):
+        chat = Chat(ScriptedModel(*(["a", "length"] if n % 3 else "b" for n in range(20))), footer=False)
+        for n in range(draw.randint(1, 9)):
+            do = draw.choice([chat.prompt, chat.prompt, chat.edit, chat.retry, chat.undo, chat.clear, chat.go])
+            try: do(draw.choice(chat.tree())) if do == chat.go else do(f"{n}") if do in (chat.prompt, chat.edit) else do()
+            except (ChatError, IndexError): pass
+        other = chat.fork()
+        assert repr(other.tree()) == repr(chat.tree())
+        assert document_of(other.messages) == document_of(chat.messages)
+        assert chat.messages.tip is None or other.messages.tip is not chat.messages.tip
+        for turn in chat.tree(): assert turn is not other.messages.tip
