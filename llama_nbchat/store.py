@@ -811,7 +811,7 @@ def open(self:ChatStore,
     with self._reading() as db:
         messages,names = self._messages(db, number)
         name,params = db.execute("SELECT model, params FROM chats WHERE n = ?", [number]).fetchone()
-    chat = Chat.from_messages(messages, _model_named(name, number) if model is None else model, **options)
+    chat = Chat._going_on(messages, _model_named(name, number) if model is None else model, options)
     chat._take_over(json.loads(params), options)
     chat.watchers = [watcher for watcher in chat.watchers if getattr(watcher, "store", None) is not self]
     chat.watchers.append(self._keeper_of(chat, number, names))
