@@ -29,7 +29,7 @@ setup(
     classifiers=lines("classifiers") + pythons,
     python_requires=f">={settings['min_python']}",
     install_requires=lines("requirements"),
-    extras_require={extra: lines(f"{extra}_requirements") for extra in ("smollm2", "server", "hf", "dev", "train")},
+    extras_require={extra: lines(f"{extra}_requirements") for extra in ("smollm2", "tools", "server", "hf", "dev", "train")},
     packages=find_packages(include=["llama_nbchat*"]),
     package_data={"llama_nbchat": ["py.typed", "*.pyi"], "llama_nbchat.local": ["*.pyi"], "llama_nbchat.demo": ["*.gguf"]},
     entry_points={"nbdev": ["llama_nbchat=llama_nbchat._modidx:d"]},
