@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from llama_nbchat.errors import ToolError
 
-__all__ = ['Tool', 'Tools', 'Call', 'result_text', 'cut_in_the_middle']
+__all__ = ['Tool', 'Tools', 'Call', 'arguments_of', 'result_text', 'cut_in_the_middle']
 
 @dataclass(frozen=True)
 class _Parameter:
@@ -91,3 +91,7 @@ class Tools:
     def run(self, call: Mapping, before: Call | None=..., most: int | None=...) -> Call:
         """The call and its result. Raises `KeyboardInterrupt`."""
         ...
+
+def arguments_of(call: Mapping) -> dict:
+    """The arguments of a call for those who read it, also if they are no JSON."""
+    ...
