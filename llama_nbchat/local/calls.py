@@ -186,20 +186,23 @@ def _may_become(text, literal):
 # %% ../../nbs/23_calls.ipynb #175668cc
 class _Broken(Exception): "What was taken for a call is none."
 
-# %% ../../nbs/23_calls.ipynb #560d9d54
+# %% ../../nbs/23_calls.ipynb #5c195d87
 class CallReader:
     "Takes the calls out of a text as it grows."
     def __init__(self,
         format:CallFormat,         # How they are written
-        tools:Iterable[dict]=()    # What may be called, in OpenAI's form: a text that looks like a number stays a text
+        tools:Iterable[dict]=(),   # What may be called, in OpenAI's form: a text that looks like a number stays a text
+        to_the_end:bool=True       # Is what comes after the calls wanted, too?
     ):
         self.format = format
+        self.to_the_end = to_the_end
         functions = [tool["function"] for tool in tools]
         self.schemas = {function["name"]: function.get("parameters") or {} for function in functions}
         self.held = ""         # What awaits more text
         self.said = ""         # What stood outside of calls
         self.within = False    # Has a call begun?
         self.seen = 0          # How many calls there were
+        self.over = False      # Has anything come after them?
 
 # %% ../../nbs/23_calls.ipynb #025d3484
 @patch
@@ -243,11 +246,13 @@ def _up_to_a_call(self:CallReader):
     begun = max((n for n in range(1, len(opens)) if self.held.endswith(opens[:n])), default=0)
     return self._give(len(self.held) - begun)
 
-# %% ../../nbs/23_calls.ipynb #00103ec1
+# %% ../../nbs/23_calls.ipynb #7dad5be4
 @patch
 def _give(self:CallReader, n):
     given = self.held[:n]
     self.held = self.held[n:]
+    self.over = self.over or bool(self.seen and given.strip())
+    if self.over and not self.to_the_end: return ""
     self.said += given
     return given
 
@@ -266,6 +271,14 @@ def _may_open(self:CallReader, text):
     said = self.said + text
     for closing in REASONING.values(): said = said.rpartition(closing)[2]
     return self.format._has_mark() or not said.strip()
+
+# %% ../../nbs/23_calls.ipynb #c18128b4
+@patch(as_prop=True)
+def marks(self:CallFormat) -> list[str]:
+    "The marks around calls and arguments."
+    openings = [opening for _,opening in self.openings]
+    texts = self.before,self.call,self.between,self.after,self.empty,self.next,self.quote,*openings
+    return [*dict.fromkeys(mark[0] for text in texts for mark in _MARK.finditer(text))]
 
 # %% ../../nbs/23_calls.ipynb #8f26edac
 @patch
@@ -583,7 +596,7 @@ def _one_by_one(self:CallFormat, messages):
             found += [results[call["id"]]] * (call["id"] in results)
     return found
 
-# %% ../../nbs/23_calls.ipynb #a3871850
+# %% ../../nbs/23_calls.ipynb #08bfda86
 @patch
 def _prepared_message(self:CallFormat, message, names):
     if message["role"] == "tool" and self.results == "user":
@@ -592,7 +605,7 @@ def _prepared_message(self:CallFormat, message, names):
         return {**message, "role": self.results, "name": names.get(message.get("tool_call_id"), "")}
     if not (calls := message.get("tool_calls")): return message
     if self.written: return {**message, **_called(calls, self.as_text, message["content"])}
-    text = "\n".join(filter(None, [message["content"], self.write(calls)]))
+    text = message["content"] + self.write(calls)
     return {**{name: value for name,value in message.items() if name != "tool_calls"}, "content": text}
 
 # %% ../../nbs/23_calls.ipynb #2d2cd467

@@ -43,6 +43,11 @@ class CallFormat:
         """The calls as the model writes them."""
         ...
 
+    @property
+    def marks(self) -> list[str]:
+        """The marks around calls and arguments."""
+        ...
+
     def read(self, text: str, tools: Iterable[dict]=...) -> tuple[list[dict], str]:
         """The calls in a text, in OpenAI's form, and the text without them."""
         ...
@@ -66,13 +71,15 @@ class _Broken(Exception):
 class CallReader:
     """Takes the calls out of a text as it grows."""
     format: Any
+    to_the_end: Any
     schemas: Any
     held: Any
     said: Any
     within: Any
     seen: Any
+    over: Any
 
-    def __init__(self, format: CallFormat, tools: Iterable[dict]=...):
+    def __init__(self, format: CallFormat, tools: Iterable[dict]=..., to_the_end: bool=...):
         ...
 
     def feed(self, piece: str) -> tuple[str, list[dict]]:
