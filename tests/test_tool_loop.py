@@ -226,6 +226,7 @@ def test_the_engine_calls(tmp_path, name):
     reply = chat("How long is a year on Mars?")
     assert (reply.calls[0].arguments, reply.calls[0].result, reply.text) == ({"planet": "Mars"}, "687", "It takes 687 days.")
     assert reply.messages[1].text == "Let me look." and reply.messages[1].reasoning == ("I could write <|begin_call|>{ here" if name == "thinks" else "")
+    assert ("own prompt" in repr(engine)) == (name == "no calls")
     assert engine.calls.source == ("own prompt" if name == "no calls" else "learned") and engine.calls.listed == (name in ("calls", "thinks"))
     whole = len(engine._tokens_of(chat.messages.get_messages()[:3]))
     result = whole - len(engine._tokens_of(chat.messages.get_messages()[:2]))

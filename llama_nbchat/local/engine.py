@@ -81,7 +81,10 @@ class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
 
     def __repr__(self):
         note = self.template.note()
-        return f"Engine({self.name!r}, whose template {note})" if note else f"Engine({self.name!r})"
+        calls = vars(self).get("_calls")
+        own = calls and calls.source == "own prompt"
+        notes = [f"whose template {note}"] * bool(note) + ["told of functions by an own prompt"] * bool(own)
+        return f"Engine({', '.join([repr(self.name), *notes])})"
 
     def _ending_names(self): return re.compile("|".join([self.names.pattern, *map(re.escape, self.ends)]))
 
