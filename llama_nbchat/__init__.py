@@ -30,6 +30,7 @@ from llama_nbchat.context import *
 from llama_nbchat.places import *
 from llama_nbchat.display import *
 from llama_nbchat.notes import *
+from llama_nbchat.tools import *
 from llama_nbchat.chat import *
 from llama_nbchat.history import *
 from llama_nbchat.view import *
@@ -50,7 +51,9 @@ __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "ChatStore", "Llama2ChatVersion2",
     "load", "models", "view", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel",
     "Delta",
+    "Chat", "Reply", "Message", "Call", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
+    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel", "Delta",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
-    "NotInstalledError", "UseError",
+    "NotInstalledError", "ToolError", "UseError",
 ]

@@ -11,8 +11,9 @@ __all__ = ['Chat']
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from threading import current_thread, main_thread
@@ -37,6 +38,7 @@ from .reasoning import Apart
 from .reply import Delta, Reply, figure
 from .server import is_address
 from .stop import StopButton, uninterrupted
+from .tools import Call, Tools, arguments_of
 
 # %% ../nbs/40_chat.ipynb #f820b884
 __all__ = ["Chat"]
@@ -123,6 +125,14 @@ def _rerun(chat, rerun):
     if rerun in ("replace", "append"): return rerun
     raise ParameterError(f'rerun is "replace" or "append", not {rerun!r}.', name="rerun", nearest=None)
 
+# %% ../nbs/40_chat.ipynb #db9fcf15
+def _tools_of(tools, confirm):
+    "The functions that a model may call, None without any; and the parameters for those that are dicts."
+    if isinstance(tools, Tools): return tools,{}
+    tools = list(tools or ())
+    if tools and all(isinstance(tool, Mapping) for tool in tools): return None,{"tools": tools}
+    return (Tools(tools, confirm) if tools else None),{}
+
 # %% ../nbs/40_chat.ipynb #0790ed69
 class Chat(Advises, called="chat", instead=_ELSEWHERE):
     "One conversation with a model."
@@ -146,6 +156,9 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         images:bool=None,         # Show images from other hosts? None: `Chat.images`
         rerun:str="replace",      # When a notebook's cell runs again: "replace" its turn, or "append" another
         store:Any=None,           # What keeps the conversation, such as a `ChatStore`; None: `Chat.store`
+        tools:Iterable=(),        # Functions that the model may call: see `Tools`
+        max_calls:int=8,          # How many calls a turn may have; then the model has to answer
+        confirm:bool|Callable=False,  # Ask before each call? Or a function of a `Call`: may it be made?
         **params                  # Sampling parameters for each prompt: `temperature`, `max_tokens`, `seed`, ...
     ):
         self.watchers = []        # Functions of a reply and a delta: called for each delta, and when it has ended
@@ -162,7 +175,9 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         if is_file(llm): check_before_loading(llm, params)
         elif is_address(llm): check_before_asking(llm, params)
         vars(self)["model"] = load(llm)
-        self.params = params
+        self.max_calls = max_calls
+        self.tools,given = _tools_of(tools, confirm)
+        self.params = {**params, **given}
         if store is not None: self.store = store
         if self.store is not None: self.store.attach(self)
 
@@ -184,7 +199,10 @@ def _check(self:Chat, params):
     check_places(params, params if known is None else known, "path, ")
     check_parameters(params, known, trait(self.model, "name"))
     tools = params.get("tools")
-    if isinstance(tools, (list, tuple)) and any(map(callable, tools)) and not can(self.model, "tools"):
+    if isinstance(tools, (list, tuple)) and any(map(callable, tools)):
+        raise ParameterError("Functions are handed to a chat, as in Chat(model, tools=[...]), not to a prompt.",
+            name="tools", nearest=None)
+    if self.tools and not can(self.model, "tools"):
         raise ParameterError(f"{trait(self.model, 'name')} can't call functions: leave tools out.", name="tools",
             nearest=None)
 
@@ -195,28 +213,83 @@ def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
     with _error_kept(reply):
         self._take_turn(claim)
         self._place(reply)
+        begun = bool(reply.written)
         draft = self._draft(reply, params)
-        deltas = None
+        asked = draft[:len(draft) - begun]
+        known = len(reply.steps)
         try:
-            reply.begin(partial(Apart, trait(self.model, "marks")))
+            while True:
+                yield from self._part(reply, draft, params)
+                if not self.tools or not reply.wanted: break
+                yield from self._make_calls(reply, draft)
+                if len(reply.made) > self.max_calls + 2: break   # it does not want to answer
+                draft = [*asked, *(message.as_dict() for message in reply.steps[known:])]
+        finally: self._commit(reply)
+
+# %% ../nbs/40_chat.ipynb #cf49d94c
+@patch
+def _part(self:Chat, reply, draft, params):
+    "The deltas of what the model writes for a draft."
+    deltas = None
+    try:
+        reply.begin(partial(Apart, trait(self.model, "marks")))
+        start = working_time()
+        deltas = self.model.stream(draft, **_whole({**self.params, **params, **self._offered(reply)}))
+        for delta in deltas:
+            delta = reply.grow(delta, working_time() - start)
+            for watcher in self.watchers: _tell(watcher, reply, delta)
+            yield delta
             start = working_time()
-            deltas = self.model.stream(draft, **_whole({**self.params, **params}))
-            for delta in deltas:
-                delta = reply.grow(delta, working_time() - start)
-                for watcher in self.watchers: _tell(watcher, reply, delta)
-                yield delta
-                start = working_time()
-            yield reply.complete()
-        except ChatError as error:
-            reply.error = told(error)   # here already: watchers are told of the end before the error gets out
-            raise
-        except Exception as error:
-            failure = GenerationError(f"The model failed: {type(error).__name__}: {told(error)}")
-            reply.error = told(failure)
-            raise failure from made_printable(error)
-        finally:
-            self._commit(reply)
-            if hasattr(deltas, "close"): deltas.close()
+        yield reply.complete()
+    except ChatError as error:
+        reply.error = told(error)   # here already: watchers are told of the end before the error gets out
+        raise
+    except Exception as error:
+        failure = GenerationError(f"The model failed: {type(error).__name__}: {told(error)}")
+        reply.error = told(failure)
+        raise failure from made_printable(error)
+    finally:
+        if hasattr(deltas, "close"): deltas.close()
+
+# %% ../nbs/40_chat.ipynb #7e9e4f85
+@patch
+def _offered(self:Chat, reply):
+    "The tools, as a parameter for the model."
+    return {"tools": self.tools.as_dicts()} if self.tools and len(reply.made) < self.max_calls else {}
+
+# %% ../nbs/40_chat.ipynb #c056f93e
+@patch
+def _make_calls(self:Chat, reply, draft):
+    "Makes the calls that the model wants. Yields a delta when one begins, and when it has ended."
+    made = []
+    wanted = [{**call, "id": call.get("id") or f"call{n:05d}"} for n,call in enumerate(reply.wanted, len(reply.made))]
+    try:
+        for call in wanted:
+            yield Delta(called=_call_begun(call))
+            made.append(self._made(call, [*reply.made, *made], draft))
+            yield Delta(called=made[-1])
+    finally:
+        with uninterrupted(): reply.step([*made, *map(_call_stopped, wanted[len(made):])])
+
+# %% ../nbs/40_chat.ipynb #453bdce7
+@patch
+def _made(self:Chat, call, before, draft):
+    "A call and its result."
+    if len(before) >= self.max_calls: return replace(_call_begun(call), result=_NO_MORE, refused=True)
+    limit = window(self.model)
+    most = limit and max(200, 3 * (limit - self._count(draft)) // 2)   # characters: three of them are a token, about
+    return self.tools.run(call, before[-1] if before else None, most)
+
+# %% ../nbs/40_chat.ipynb #ea3c0222
+_NO_MORE = "There are no more calls in this turn: answer with what you know."
+
+def _call_begun(call):
+    "A call that has no result yet."
+    return Call(call["function"]["name"], arguments_of(call), id=call["id"])
+
+# %% ../nbs/40_chat.ipynb #cbdef279
+def _call_stopped(call):
+    return replace(_call_begun(call), result="The call was stopped by the user.", error="stopped")
 
 # %% ../nbs/40_chat.ipynb #c8d6708e
 @contextmanager
@@ -267,19 +340,21 @@ def _draft(self:Chat, reply, params):
     answer = [{"role": "assistant", "content": begun}] if begun else []
     asked = [{"role": "user", "content": reply.prompt or ""}] if reply.asked or not begun else []
     asked = reply.asked_as or asked
-    if begun and reply.sent is not None and not is_full(reply, self.model): return reply.sent + answer
+    steps = [message.as_dict() for message in reply.steps]
+    if begun and reply.sent is not None and not is_full(reply, self.model): return [*reply.sent, *steps, *answer]
     last = reply if begun else self.last
     limit = window(self.model)
     most = token_limit({**self.params, **params})
     room = min(most or limit, limit // 4) if limit else 0
     before = last.left_out if limit and last is not None and last.model == reply.model else 0
-    if before and not begun and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
-    draft = alternating([*self.messages.before(reply), *asked])
+    if before and not (begun or steps) and (sent := self._as_last_time(reply, asked, before, limit - room)): return sent
+    draft = alternating([*self.messages.before(reply), *asked, *steps])
     if begun and not is_full(reply, self.model) and reply.asked_as is None: return draft + answer
     draft += answer
     sent,reply.left_out = fit(draft, self._count, limit, self.overflow, room, before)
-    reply.sent = None if sent is draft and reply.asked_as is None else alternating(sent[:len(sent) - len(answer)])
-    return sent if reply.sent is None else reply.sent + answer   # what is not simply the conversation
+    plain = sent is draft and reply.asked_as is None
+    reply.sent = None if plain else alternating(sent[:len(sent) - len(answer) - len(steps)])
+    return sent if reply.sent is None else [*reply.sent, *steps, *answer]   # what is not simply the conversation
 
 # %% ../nbs/40_chat.ipynb #252e7c65
 @patch
@@ -472,9 +547,10 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
     with StopButton() as button:
         reply = going_on or _reply_to(prompt, instead_of)
         deltas = self._begin(reply, params)
-        growing = GrowingText(open_screen(self.font_size, live, self.images))
+        anew = partial(open_screen, self.font_size, live, self.images)
+        growing = GrowingText(anew())
         tell(growing.screen, speaker=_called(self.model))
-        try: self._read(deltas, reply, growing, button)
+        try: self._read(deltas, reply, growing, button, anew)
         except KeyboardInterrupt: button.pressed = True
         finally:
             button.armed = False
@@ -489,7 +565,7 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
 
 # %% ../nbs/40_chat.ipynb #c2b533ae
 @patch
-def _read(self:Chat, deltas, reply, growing, button):
+def _read(self:Chat, deltas, reply, growing, button, anew):
     "Shows the reply as it grows, until it grows no more, or until an interrupt comes."
     if not reply.has_answer: growing(reply, Delta(progress=(0, 0)))
     with queue_shown(partial(_show_queue, growing, button)):
@@ -498,7 +574,8 @@ def _read(self:Chat, deltas, reply, growing, button):
             delta = next(deltas, None)
             button.armed = False
             if delta is None: return
-            growing(reply, delta)
+            if delta.called is None: growing(reply, delta)
+            else: growing.called(reply, delta.called, anew)
 
 # %% ../nbs/40_chat.ipynb #af5e4fd7
 def _show_queue(growing, button, before):

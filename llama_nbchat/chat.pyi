@@ -1,6 +1,7 @@
 from __future__ import annotations
 from typing import Any
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from llama_nbchat.context import Context
 from llama_nbchat.display import conversation
@@ -37,8 +38,10 @@ class Chat(Advises):
     rerun: Any
     store: Any
     watchers: Any
+    max_calls: Any
+    tools: Any
 
-    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., rerun: str=..., store: Any | None=..., **params):
+    def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., rerun: str=..., store: Any | None=..., tools: Iterable=..., max_calls: int=..., confirm: bool | Callable=..., **params):
         ...
 
     def __repr__(self):

@@ -9,6 +9,7 @@ __all__ = ['CompletionModel']
 
 class CompletionModel(ChatModel):
     """A `ChatModel` out of any object with `create_chat_completion(messages, stream=True, **params)`."""
+    can: Any
     llm: Any
     name: Any
     n_ctx: Any
@@ -31,6 +32,21 @@ class CompletionModel(ChatModel):
 def without_reasoning(messages):
     """What servers take: some refuse what they have sent themselves."""
     ...
+
+class CallPieces:
+    """Puts calls of functions together that come in pieces."""
+    calls: Any
+
+    def __init__(self):
+        ...
+
+    def add(self, chunk):
+        """Takes what a chunk has of calls; what is no call is passed over."""
+        ...
+
+    def whole(self) -> tuple[dict, ...]:
+        """The calls, each complete, in OpenAI's form."""
+        ...
 
 def read_chunk(chunk, reason, usage) -> tuple[str, str, str | None, dict]:
     """Text and reasoning of a chunk, finish reason and usage. Raises an error for what is no part of the dialect."""

@@ -115,7 +115,7 @@ def _add(self:ChatMessages, message):
 # %% ../nbs/03_conversation.ipynb #ebea53b0
 def _is_open(turn):
     "Whether more messages may belong to a turn: it has no answer yet, or one that calls functions."
-    return not turn.has_answer or bool(turn.calls)
+    return not turn.has_answer or bool(turn.wanted)
 
 # %% ../nbs/03_conversation.ipynb #6ea0ca74
 @patch

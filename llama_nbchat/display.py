@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from fastcore.basics import patch
 
-from .errors import clipped, counted, printable
+from .errors import clipped, counted, printable, shown
 from .installed import thread_time
 from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _lexer, _parser, safe_html,
     safe_markdown, safe_text)
@@ -89,6 +89,7 @@ class GrowingText:
         self.clock = clock
         self.shown_at = -math.inf
         self.answers = False   # Has any of the answer been shown?
+        self.calls = None      # Where the last call is shown, as long as nothing follows it
         self.failure = None
 
 # %% ../nbs/30_display.ipynb #777d0406
@@ -98,6 +99,7 @@ def __call__(self:GrowingText,
     delta:Delta    # What it has grown by
 ):
     "Shows the text if the last time is long enough ago; before its first piece, how far the model is."
+    if delta.text or delta.reasoning or delta.progress: self.calls = None
     if delta.text or delta.reasoning:
         if not self._is_time(): return
         self._show(self.screen.show, _as_code(reply), "" if self.answers else reply.reasoning)
@@ -138,6 +140,52 @@ def _as_code(reply, end=False):
     if not reply.language or not reply.text: return reply.text
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", reply.text)), default=0))
     return f"{fence}{reply.language}\n{reply.text}{chr(10) + fence if end else ''}"
+
+# %% ../nbs/30_display.ipynb #36d4a6ac
+@patch
+def called(self:GrowingText,
+    reply:Reply,    # What calls
+    call:Any,       # A `Call`: without a result when it begins, and then with it
+    anew:Callable   # Makes the screen for what follows
+):
+    "Shows a call."
+    if call.result is not None: return self.calls and self._show(self.calls, call)
+    if self.calls is None:
+        self.close(reply)
+        self.screen = anew()
+        self.answers = False
+    self.calls = self._show(_CallLine)
+    if self.calls: self._show(self.calls, call)
+    self.shown_at = -math.inf
+
+# %% ../nbs/30_display.ipynb #e8d11c64
+class _CallLine:
+    "Shows a call, and later its result in the same place."
+    def __init__(self): self.output = None
+
+    def __call__(self, call):
+        if getattr(shell(), "kernel", None) is not None: self._put(call)
+        elif call.result is not None and sys.stdout is not None and sys.stdout.isatty():
+            print(f"({printable(str(call))} → {shown(call.result)} · {_ended(call)})")
+
+    def _put(self, call):
+        content = {"text/markdown": _call_html(call), "text/plain": repr(call)}
+        if self.output: self.output.update(content, raw=True)
+        else: self.output = display(content, raw=True, display_id=True)
+
+# %% ../nbs/30_display.ipynb #893a124c
+def _ended(call):
+    "How a call has ended, in a word or two."
+    if call.result is None: return "…"
+    return "refused" if call.refused else "failed" if call.error else f"{call.seconds:.1f} s"
+
+# %% ../nbs/30_display.ipynb #2f3fd5eb
+def _call_html(call):
+    "A call as HTML: a line that unfolds."
+    line = safe_text(f"{clipped(str(call), 200)} · {_ended(call)}")
+    arguments = json.dumps(call.arguments, ensure_ascii=False, indent=1, default=str)
+    inside = _as_it_stands(arguments if call.result is None else f"{arguments}\n→ {call.result}")
+    return f"<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>{line}</summary>{inside}</details>"
 
 # %% ../nbs/30_display.ipynb #d29b9ca0
 @patch

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
+from llama_nbchat.errors import shown
 from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.messages import Message
 from llama_nbchat.reply import Delta
@@ -46,6 +47,7 @@ class GrowingText:
     clock: Any
     shown_at: Any
     answers: Any
+    calls: Any
     failure: Any
 
     def __init__(self, screen: Screen, clock=...):
@@ -65,6 +67,20 @@ class GrowingText:
 
     def close(self, reply: Reply, note: str=...):
         """Shows the finished text, and the note, if there is any of them."""
+        ...
+
+    def called(self, reply: Reply, call: Any, anew: Callable):
+        """Shows a call."""
+        ...
+
+class _CallLine:
+    """Shows a call, and later its result in the same place."""
+    output: Any
+
+    def __init__(self):
+        ...
+
+    def __call__(self, call):
         ...
 
 def with_font_size(text: str, font_size: int=...) -> str:

@@ -7,8 +7,8 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/errors.html.md"""
 # %% auto #0
 __all__ = ['printable', 'ChatError', 'made_printable', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError',
            'MessageTypeError', 'MessageError', 'ParameterError', 'ContextOverflowError', 'GenerationError',
-           'StateError', 'ConversationFileError', 'NotInstalledError', 'clipped', 'counted', 'in_bytes', 'shown',
-           'name_here', 'check_parameters', 'UseError', 'Advises']
+           'StateError', 'ConversationFileError', 'NotInstalledError', 'ToolError', 'clipped', 'counted', 'in_bytes',
+           'shown', 'name_here', 'check_parameters', 'UseError', 'Advises']
 
 # %% ../nbs/00_errors.ipynb #04d55abe
 import re
@@ -19,7 +19,7 @@ from textwrap import shorten
 # %% ../nbs/00_errors.ipynb #fe9c354f
 __all__ = ["ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
            "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
-           "NotInstalledError", "UseError",
+           "NotInstalledError", "ToolError", "UseError",
            "check_parameters",
            "name_here", "clipped", "counted", "in_bytes", "shown", "Advises", "printable", "made_printable"]
 
@@ -100,6 +100,10 @@ class ConversationFileError(ChatError, ValueError):
 # %% ../nbs/00_errors.ipynb #995bbc9a
 class NotInstalledError(ChatError, ImportError):
     "A package that this needs, called `name`, is not installed, or not for this machine."
+
+# %% ../nbs/00_errors.ipynb #7119412a
+class ToolError(ChatError, TypeError):
+    "A function, called `name`, that can't be a tool; or arguments that it does not take."
 
 # %% ../nbs/00_errors.ipynb #9a415366
 def clipped(

@@ -3,7 +3,7 @@ from typing import Any
 from collections.abc import Collection
 from collections.abc import Iterable
 
-__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'ConversationFileError', 'NotInstalledError', 'UseError', 'check_parameters', 'name_here', 'clipped', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
+__all__ = ['ChatError', 'ModelNotFoundError', 'ModelFileError', 'ModelTypeError', 'MessageError', 'MessageTypeError', 'ParameterError', 'ContextOverflowError', 'GenerationError', 'StateError', 'ConversationFileError', 'NotInstalledError', 'ToolError', 'UseError', 'check_parameters', 'name_here', 'clipped', 'counted', 'in_bytes', 'shown', 'Advises', 'printable', 'made_printable']
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey: control characters other than the end of a line and a tab."""
@@ -61,6 +61,10 @@ class ConversationFileError(ChatError, ValueError):
 
 class NotInstalledError(ChatError, ImportError):
     """A package that this needs, called `name`, is not installed, or not for this machine."""
+    ...
+
+class ToolError(ChatError, TypeError):
+    """A function, called `name`, that can't be a tool; or arguments that it does not take."""
     ...
 
 def clipped(text: str, width: int=...) -> str:

@@ -21,7 +21,8 @@ from .server import SETTINGS, shown_address
 __all__ = ["OPTIONS", "check_order", "check_places", "check_before_loading", "check_before_asking"]
 
 # %% ../nbs/34_places.ipynb #5bd7f038
-OPTIONS = frozenset(("system_message", "font_size", "overflow", "footer", "images", "rerun", "store"))   # of a chat
+OPTIONS = frozenset(("system_message", "font_size", "overflow", "footer", "images", "rerun", "store", "tools",
+    "max_calls", "confirm"))   # of a chat
 
 # %% ../nbs/34_places.ipynb #7526165c
 def _is_path(source): return isinstance(source, (str, os.PathLike))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from numbers import Integral
+from typing import Any
 
 from fastcore.basics import patch
 
@@ -76,6 +77,7 @@ class Delta:
     reasoning: str = ""             # What the model's reasoning grows by
     tool_calls: tuple = ()          # Functions to be called, each complete, in OpenAI's form
     rethought: bool = False         # Was all text so far no answer, but reasoning?
+    called: Any = None              # From a chat with tools: a call that begins, and then the same with its result
 
     def __post_init__(self):
         if type(self.text) is str and type(self.usage) is Usage and self.finish_reason is self.progress is None:
@@ -121,6 +123,7 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self.before = before
         self.instead_of = None         # The turn in whose place it comes, when a prompt is asked again
         self.steps = []                # Messages between the prompt and the answer: calls, and what they gave
+        self.made = []                 # The calls that a chat has made for it, each a `Call`
         self.finish_reason = None      # "stop": the model was done; "length": no more room; None: stopped, or not told
         self.interrupted = True        # Until it has ended; None: nobody knows
         self.error = None              # Why it failed, in words
@@ -186,13 +189,13 @@ def written(self:Reply) -> str:
 @patch(as_prop=True)
 def has_begun(self:Reply) -> bool:
     "Whether the model has written anything, be it to itself."
-    return any(map(_says, self._log))
+    return bool(self.made) or any(map(_says, self._log))
 
 # %% ../nbs/02_reply.ipynb #3e90a406
 @patch(as_prop=True)
 def has_answer(self:Reply) -> bool:
     "Whether the model has said a word, or called a function."
-    return bool(self._calls) or any(not piece.isspace() for piece in self._pieces)
+    return bool(self._calls or self.made) or any(not piece.isspace() for piece in self._pieces)
 
 # %% ../nbs/02_reply.ipynb #fb9ccf52
 def _says(delta): return bool(delta.text or delta.reasoning or delta.tool_calls)
@@ -200,7 +203,13 @@ def _says(delta): return bool(delta.text or delta.reasoning or delta.tool_calls)
 # %% ../nbs/02_reply.ipynb #1d53db3b
 @patch(as_prop=True)
 def calls(self:Reply) -> tuple:
-    "The functions that the model wants to be called, in OpenAI's form."
+    "The calls that were made, each a `Call`; and those that the model wants to be made, in OpenAI's form."
+    return (*self.made, *self._calls)
+
+# %% ../nbs/02_reply.ipynb #1ae97669
+@patch(as_prop=True)
+def wanted(self:Reply) -> tuple:
+    "The calls that the model waits for, in OpenAI's form."
     return self._calls
 
 # %% ../nbs/02_reply.ipynb #15908ba4
@@ -335,6 +344,21 @@ def _run(deltas):
 
 Reply._apart = _AsTheyCome()
 
+# %% ../nbs/02_reply.ipynb #6267c256
+@patch
+def step(self:Reply,
+    made:list   # A `Call` for each call that the model wants
+):
+    "The calls that the model wants were made: what they gave is a part of the turn, and the answer is still to come."
+    calls = tuple({**call, "id": done.id} for call,done in zip(self._calls, made, strict=True))
+    called = Message("assistant", self.text, self.reasoning, calls)
+    self.steps = [*self.steps, called, *(Message("tool", call.result, tool_call_id=call.id) for call in made)]
+    self.made = [*self.made, *made]
+    self.interrupted,self.finish_reason = True,None
+    self._log,self._begun_at = [],0
+    self._settled = self._dicts = None
+    self._read_again()
+
 # %% ../nbs/02_reply.ipynb #66202a56
 @patch(cls_method=True)
 def of(cls:Reply,
@@ -359,5 +383,5 @@ def of(cls:Reply,
 def __copy__(self:Reply):
     new = object.__new__(type(self))
     vars(new).update(vars(self))
-    for name in ("steps", "_log", "_pieces", "_thoughts"): setattr(new, name, list(getattr(self, name)))
+    for name in ("steps", "made", "_log", "_pieces", "_thoughts"): setattr(new, name, list(getattr(self, name)))
     return new

@@ -46,6 +46,7 @@ class Delta:
     reasoning: str = ...
     tool_calls: tuple = ...
     rethought: bool = ...
+    called: Any = ...
 
     def __post_init__(self):
         ...
@@ -56,6 +57,7 @@ class Reply(Advises):
     before: Any
     instead_of: Any
     steps: Any
+    made: Any
     finish_reason: Any
     interrupted: Any
     error: Any
@@ -124,7 +126,12 @@ class Reply(Advises):
 
     @property
     def calls(self) -> tuple:
-        """The functions that the model wants to be called, in OpenAI's form."""
+        """The calls that were made, each a `Call`; and those that the model wants to be made, in OpenAI's form."""
+        ...
+
+    @property
+    def wanted(self) -> tuple:
+        """The calls that the model waits for, in OpenAI's form."""
         ...
 
     @property
@@ -155,6 +162,10 @@ class Reply(Advises):
 
     def end(self):
         """Nothing more will come for now. It ends once; a second time changes nothing."""
+        ...
+
+    def step(self, made: list):
+        """The calls that the model wants were made: what they gave is a part of the turn, and the answer is still to come."""
         ...
 
     @classmethod

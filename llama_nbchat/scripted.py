@@ -20,7 +20,7 @@ __all__ = ["ScriptedModel", "as_completion"]
 class ScriptedModel:
     "Stands in for a `llama_cpp.Llama`: answers each prompt with the next reply of a script, then begins again."
     def __init__(self,
-        *replies:str|list,        # For each prompt: the text, or a list of pieces, raw chunks and exceptions
+        *replies:str|list,        # For each prompt: the text, or a list of pieces, calls, raw chunks and exceptions
         finish_reason:str="stop"  # How each reply ends
     ):
         self.replies = replies or ("Hello!",)
@@ -40,9 +40,10 @@ class ScriptedModel:
 
     def _chunks(self, pieces):
         yield _chunk({"role": "assistant"})
-        for piece in pieces:
+        for number,piece in enumerate(pieces):
             if isinstance(piece, BaseException): raise piece
-            yield piece if isinstance(piece, dict) else _chunk({"content": piece})
+            if not isinstance(piece, dict): yield _chunk({"content": piece})
+            else: yield _chunk({"tool_calls": [{**piece, "index": number}]}) if "function" in piece else piece
         yield _chunk({}, self.finish_reason)
 
 # %% ../nbs/13_scripted.ipynb #363f6057

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from fastcore.basics import patch
 
-from .completion import read_chunk, usage_of, without_reasoning
+from .completion import CallPieces, read_chunk, usage_of, without_reasoning
 from .errors import (ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, ParameterError,
     check_parameters, counted, printable, shown)
 from .exclusive import pause
@@ -131,7 +131,7 @@ class ServerModel(ChatModel):
         self.model = self._find_model(model)   # as the server calls it, and for people:
         self.name = self.model.rpartition("/")[2] if self.model.endswith(".gguf") else self.model
         self.n_ctx = int(n_ctx or 0) or self._find_window()
-        self.can = frozenset(self._kind.can)
+        self.can = frozenset(self._kind.can) | {"tools"}
         self.parameters = PARAMETERS | self.can & {"schema"} | ({"thinking"} if self._kind.thinking else set())
 
     def __repr__(self):
@@ -442,6 +442,7 @@ def _read(self:ServerModel, request, expected):
     reason = None
     usage = {}
     pieces = 0
+    calls = CallPieces()
     ended = False
     with self._ask.lines(request) as (kind, lines):
         for chunk in _chunks(kind, lines):
@@ -449,6 +450,7 @@ def _read(self:ServerModel, request, expected):
             progress = _at(chunk, "prompt_progress")
             if progress: yield Delta(progress=(_at(progress, "processed"), _at(progress, "total")))
             text,reasoning,reason,usage = read_chunk(chunk, reason, usage)
+            calls.add(chunk)
             if not (text or reasoning): continue
             pieces += 1
             yield Delta(text, reasoning=reasoning)
@@ -457,7 +459,7 @@ def _read(self:ServerModel, request, expected):
     cost = usage_of(usage, pieces)
     self._compare(cost.prompt_tokens, expected, pieces, request["messages"])
     self.n_ctx = self.n_ctx or self._find_window()   # two servers tell it once they have loaded the model
-    yield Delta(finish_reason=reason, usage=cost)
+    yield Delta(finish_reason=reason, usage=cost, tool_calls=calls.whole())
 
 # %% ../nbs/14_server.ipynb #553c62b2
 def _why_ended(pieces, expected):

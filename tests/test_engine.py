@@ -137,7 +137,7 @@ def test_a_stop_within_a_name(model):
     engine = Engine(model)
     name = engine.decoder.control_names()[0]
     for texts, known in ((["see ", name], f"see {name}"), (["see ", name], f"see {name[:-1]}")):
-        prompt = SimpleNamespace(text="", begun="", tokens=[])
+        prompt = SimpleNamespace(text="", begun="", tokens=[], tools=())
         engine._remember(prompt, SimpleNamespace(texts=texts, written=lambda: (known, [7])))
     (_, answer), (whole, tokens) = list(engine.transcripts.known.items())[-1]
     assert (answer, whole, tokens) == (f"see {name[0]}\ufdd0{name[1:]}", len(answer) - 1, [7])

@@ -226,7 +226,7 @@ def test_a_model_needs_one_method():
 
 
 def test_an_unknown_name_is_not_taken_in_silence():
-    with pytest.raises(ParameterError, match="tools"): Chat(ScriptedModel(), tools=[print])
+    with pytest.raises(ParameterError, match="tools"): Chat(ScriptedModel()).prompt("Hello", tools=[print])
     with pytest.raises(ParameterError, match="Did you mean 'temperature'"): Chat(ScriptedModel(), temprature=0)
     with pytest.raises(ParameterError, match="Did you mean 'max_tokens'"): Chat(ScriptedModel()).prompt("Hello", max_token=4)
 

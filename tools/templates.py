@@ -4,7 +4,11 @@
 it. Each is put into a tiny model with random weights, whose vocabulary has the names that the template writes as control tokens, and
 answers four prompts, with and without a system message. The texts name those control tokens. The tests do the same with the templates
 in `tests/templates`.
+
+`python -m tools.templates FOLDER --calls [WORDS ...]` says how each writes calls of functions, how that was found out, and whether calls
+survive: written as the template writes them, in a conversation, read from it, letter by letter, and allowed by the grammar.
 """
+import json
 import re
 import sys
 import tempfile
@@ -18,6 +22,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tools.benchmarks.random_model import STYLES, make
 from llama_nbchat import load
+from llama_nbchat.local.calls import CallReader, as_call
+from llama_nbchat.local.learned import call_format
 
 NAMES = re.compile(r"<[|｜/]?[A-Za-z_][^<>\s'\"]{0,40}>|<[|｜][^<>\n'\"]{1,40}[|｜]>|\[/?[A-Z][A-Z_]{2,20}\]")
 END = "<|the_end|>"   # what `eos_token` is called
@@ -138,12 +144,61 @@ def look(name, template, folder, controls=None):
     return row
 
 
+FUNCTIONS = [{"type": "function", "function": {"name": name, "description": f"Finds what {name} has", "parameters": {"type": "object", "properties": {
+    "text": {"type": "string"}, "number": {"type": "integer"}, "nested": {"type": "object", "properties": {"inner": {"type": "string"}}}}, "required": ["text"]}}}
+    for name in ("find_herons", "find_otters")]
+CALLS = [as_call("find_herons", arguments, "aB3dE6gH9") for arguments in ({"text": 'She said "it\'s\n{me}" <b> \\ \u00fc', "number": -47}, {"text": "7"},
+    {"text": "", "nested": {"inner": "wade\n"}})] + [as_call("find_otters", {"text": " x ", "number": 8}, "zY9xW6vU3")]
+
+
+def values(calls): return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
+
+
+def letter_by_letter(format, text):
+    "What a reader makes of a text that comes so."
+    reader = CallReader(format, FUNCTIONS)
+    pieces = [*(reader.feed(letter) for letter in text), reader.close()]
+    return [call for _, calls in pieces for call in calls], "".join(said for said, _ in pieces)
+
+
+def calls_row(name, template, folder):
+    "How calls are written in a template, and what is wrong with that."
+    from llguidance import LLMatcher, LLTokenizer
+    letters = LLTokenizer("byte")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        engine, _ = opened(template, folder)
+    def write(messages, **given): return engine.template._listen(messages, given).text
+    format, faults = call_format(write, template), []
+    for calls in ([CALLS[0]], [CALLS[1]], [CALLS[2]], CALLS[2:]):
+        if format.single: calls = calls[:1]
+        text, before = format.write(calls), "" if format.opens == "{" else "Well. "
+        for found, said in (format.read(before + text, FUNCTIONS), letter_by_letter(format, before + text)):
+            if values(found) != values(calls) or said.strip() != before.strip(): faults.append("is read otherwise")
+        results = [{"role": "tool", "content": f"Wrens {n} in the reeds", "tool_call_id": call["id"]} for n, call in enumerate(calls)]
+        talk = [{"role": "user", "content": "Where to"}, {"role": "assistant", "content": "", "tool_calls": calls}, *results]
+        messages, tools = format.prepared(talk, FUNCTIONS)
+        try: whole = engine.template._heard(messages, {"tools": tools} if tools else {}).text
+        except Exception as error: faults.append(f"can't be in a conversation: {error}")
+        else:
+            answer = whole[whole.index(text.strip()) if format.opens == "{" else whole.rindex("Where to") + 8:]
+            if values(format.read(answer, FUNCTIONS)[0]) != values(calls): faults.append("is not read from the conversation")
+            elif text.strip() not in whole: faults.append("is written with more in a conversation")
+            if any(result["content"] not in whole for result in results): faults.append("a result is missing")
+        matcher, tokens = LLMatcher(letters, format.grammar(FUNCTIONS)), letters.tokenize_bytes(text.encode())
+        if matcher.try_consume_tokens(tokens) < len(tokens) or not matcher.is_accepting(): faults.append(f"is not allowed {matcher.get_error()}")
+    told = [format.source, format.form, *(["one call a message"] * format.single), *(["calls in the content"] * (not format.written and format.source != "own prompt")),
+        *(["own list of tools"] * (not format.listed and format.source != "own prompt")), repr(format.opens)]
+    return Row(name, " | ".join(told), [*dict.fromkeys(faults)])
+
+
 def main(folder, *words):
-    rows = []
+    rows, look_at = [], calls_row if "--calls" in words else look
+    words = [word for word in words if word != "--calls"]
     with tempfile.TemporaryDirectory() as made:
         for path in sorted(Path(folder).glob("*.jinja")):
             if words and not any(word.lower() in path.name.lower() for word in words): continue
-            rows.append(look(path.stem, path.read_text(encoding="utf-8"), made))
+            rows.append(look_at(path.stem, path.read_text(encoding="utf-8"), made))
             print(rows[-1], flush=True)
     hold = sum(not row.faults for row in rows)
     print(f"{hold} of {len(rows)} templates hold")

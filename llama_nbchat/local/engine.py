@@ -26,6 +26,8 @@ from fastcore.basics import patch
 from ..errors import (Advises, ContextOverflowError, GenerationError, MessageError, ModelTypeError,
     ParameterError, check_parameters, counted, shown)
 from ..exclusive import beside, in_turn
+from .calls import CallFormat, CallReader
+from .learned import call_format
 from .cache import WORTH_KEEPING, States, Transcripts, useful
 from .decoder import Decoder
 from llama_nbchat.local.mask import (Guide, Thinking, Vocabulary, has_masks, lark_grammar, pattern_grammar,
@@ -52,7 +54,7 @@ _ENGINE_ELSEWHERE = {
 # %% ../../nbs/26_engine.ipynb #9db895be
 class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
     "A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."
-    can = frozenset(("resume", "state", *(["schema"] if has_masks() else [])))
+    can = frozenset(("resume", "state", "tools", *(["schema"] if has_masks() else [])))
     def __init__(self,
         llm:Any,                  # A `llama_cpp.Llama` that can write text
         chat_format:str=None,     # llama-cpp-python's name of the chat format; None: what the model's file tells
@@ -81,7 +83,10 @@ class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
 
     def __repr__(self):
         note = self.template.note()
-        return f"Engine({self.name!r}, whose template {note})" if note else f"Engine({self.name!r})"
+        calls = vars(self).get("_calls")
+        own = calls and calls.source == "own prompt"
+        notes = [f"whose template {note}"] * bool(note) + ["told of functions by an own prompt"] * bool(own)
+        return f"Engine({', '.join([repr(self.name), *notes])})"
 
     def _ending_names(self): return re.compile("|".join([self.names.pattern, *map(re.escape, self.ends)]))
 
@@ -98,10 +103,16 @@ def _tokens(self:Engine, text, add_bos):
 @patch
 def _show_reasoning(self:Engine):
     "Gives the marks of reasoning a text, where they are control tokens."
-    def token(name): return self.decoder.tokenize(name, special=True, begins=False)
-    channels = CONTROL if len(token(CONTROL[0])) == 1 else ()
-    for name in (*channels, *self.marks, *self.marks.values()):
-        if len(token(name)) == 1: self.decoder._pieces[token(name)[0]] = name.encode()
+    channels = CONTROL if len(self.decoder.tokenize(CONTROL[0], special=True, begins=False)) == 1 else ()
+    self._show_marks((*channels, *self.marks, *self.marks.values()))
+
+# %% ../../nbs/26_engine.ipynb #549344a1
+@patch
+def _show_marks(self:Engine, names):
+    "Gives control tokens a text, unless they end an answer."
+    for name in names:
+        tokens = self.decoder.tokenize(name, special=True, begins=False)
+        if len(tokens) == 1 and not self.decoder.ends(tokens[0]): self.decoder._pieces[tokens[0]] = name.encode()
 
 # %% ../../nbs/26_engine.ipynb #ed8b52d3
 @patch
@@ -115,6 +126,7 @@ def count(self:Engine,
 @patch
 def _tokens_of(self:Engine, messages):
     "The tokens of a conversation, as they are in the cache if it was had with this engine."
+    messages,_,_ = self._with_calls(messages, {})
     try: prompt = self.template.prompt(messages, {})
     except GenerationError:
         if messages and messages[-1]["role"] == "user": raise
@@ -209,8 +221,12 @@ def _deltas(self:Engine, messages, params):
     try:
         cached = yield from self._prefill(prompt.tokens, prompt.held)
         if prompt.opened and not prompt.begun: yield Delta(prompt.opened, usage=usage())
-        reason = yield from self._decode(writer, choose, prompt.most, usage, guide)
-        yield Delta(writer.close(goes_on=reason == "length"), finish_reason=reason, usage=usage())
+        written = self._decode(writer, choose, prompt.most, usage, guide)
+        reading = _Reading(self.calls, prompt, self.marks) if prompt.tools else None
+        reason = yield from reading.read(written) if reading else written
+        rest = writer.close(goes_on=reason == "length")
+        rest,called = reading.close(rest) if reading else (rest, ())
+        yield Delta(rest, finish_reason=reason, usage=usage(), tool_calls=called)
     finally:
         self._remember(prompt, writer)
         if prompt.held < len(prompt.tokens) and not prompt.begun: self._remember(prompt.as_shared(), writer)
@@ -219,7 +235,7 @@ def _deltas(self:Engine, messages, params):
 # %% ../../nbs/26_engine.ipynb #7748150f
 @patch
 def _remember(self:Engine, prompt, writer):
-    def marked(text): return mark(prompt.begun.replace(MARK, "") + text, self.in_texts)
+    def marked(text): return self._marked_answer(prompt.begun.replace(MARK, "") + text, prompt.tools)
     (text, tokens),answer = writer.written(),marked("".join(writer.texts))
     known = marked(text)
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
@@ -297,6 +313,7 @@ class _Asked(Prompt):
     seed: int = 0                     # Of the random numbers
     stops: list[str] = ()             # Where the answer ends, as text
     guide: Any = None                 # What it is held to: a `Guide`, or `Thinking`; None: nothing
+    tools: list[dict] = ()            # What may be called, in OpenAI's form
 
     def as_shared(self):
         "The part of it that the next turn shares."
@@ -358,6 +375,98 @@ def _own_marks(self:Engine):
     def is_own(mark): return mark in source or len(self.decoder.tokenize(mark, special=True, begins=False)) == 1
     return {mark: closing for mark, closing in self.marks.items() if is_own(mark) and is_own(closing)}
 
+# %% ../../nbs/26_engine.ipynb #91d1f08c
+@patch(as_prop=True)
+def calls(self:Engine) -> CallFormat:
+    "How this model writes calls of functions."
+    if "_calls" not in vars(self):
+        self._calls = call_format(self._trial, self.template.source or "")
+        self._show_marks(self._calls.marks)
+    return self._calls
+
+# %% ../../nbs/26_engine.ipynb #45bd05e6
+@patch
+def _trial(self:Engine, messages, add_generation_prompt=True, **given):
+    "What the template makes of a conversation; it is only looked at."
+    if not add_generation_prompt: given["add_generation_prompt"] = False
+    return self.template._listen(messages, given).text
+
+# %% ../../nbs/26_engine.ipynb #12d5cfbd
+@patch
+def _with_calls(self:Engine, messages, settings):
+    "Messages and settings for the template, and the tools that the model may call."
+    tools = [tool for tool in settings.get("tools") or () if isinstance(tool.get("function"), Mapping)]
+    tools = tools if all(isinstance(tool["function"].get("name"), str) for tool in tools) else []
+    if not tools and not (isinstance(messages, (list, tuple)) and any(map(_has_calls, messages))):
+        return messages,settings,[]
+    messages,given = self.calls.prepared(messages, tools)
+    if tools: settings = {**settings, "tools": given or None}
+    return messages,settings,tools
+
+# %% ../../nbs/26_engine.ipynb #2343ddc1
+def _has_calls(message):
+    "Whether a message calls functions, or is the result of a call."
+    if not isinstance(message, Mapping): return False
+    calls = message.get("tool_calls") or ()
+    complete = all(call.get("id") and "name" in call["function"] for call in calls)
+    return message.get("role") == "tool" or bool(calls) and complete
+
+# %% ../../nbs/26_engine.ipynb #541bd873
+class _Reading:
+    "Reads an answer of a model that may call functions."
+    def __init__(self, format, prompt, marks):
+        self.reader = CallReader(format, prompt.tools, to_the_end=False)
+        self.marks = marks
+        self.closing = marks.get(prompt.opened, "") if prompt.opened else None   # None: not yet known
+        self.held = ""
+
+    def read(self, deltas):
+        "The deltas without calls, and with them; returns why the answer ended."
+        while True:
+            try: delta = next(deltas)
+            except StopIteration as ended: return ended.value
+            said,calls = self._feed(delta.text)
+            if said or calls: yield replace(delta, text=said, tool_calls=tuple(calls))
+            if self.reader.over: return "stop"
+
+    def close(self, rest):
+        "The rest, and the calls in it."
+        said,calls = self._feed(rest)
+        thought,self.held = self.held,""
+        more,last = self.reader.close()
+        return "" if self.reader.over else said + thought + more,(*calls, *last)
+
+    def _feed(self, text):
+        "What the answer grows by, and the calls; the reasoning before them is let pass."
+        self.held += text
+        if self.closing is None:
+            begun = self.held.lstrip()
+            mark = next((mark for mark in self.marks if begun.startswith(mark)), None)
+            if mark is None and (not begun or any(mark.startswith(begun) for mark in self.marks)): return "",()
+            self.closing = self.marks[mark] if mark else ""
+        thought = ""
+        if self.closing and self.closing in self.held:
+            thought,_,self.held = self.held.partition(self.closing)
+            thought,self.closing = thought + self.closing,""
+        elif self.closing: thought,self.held = _without_half(self.held, self.closing)
+        if self.closing: return thought,()
+        text,self.held = self.held,""
+        said,calls = self.reader.feed(text)
+        return thought + said,calls
+
+# %% ../../nbs/26_engine.ipynb #a84bfd2f
+def _without_half(text, mark):
+    "A text, and apart from it what may be the beginning of a mark at its end."
+    n = max((n for n in range(1, len(mark)) if text.endswith(mark[:n])), default=0)
+    return text[:len(text) - n],text[len(text) - n:]
+
+# %% ../../nbs/26_engine.ipynb #77a09baa
+@patch
+def _marked_answer(self:Engine, text, tools):
+    "An answer as it stands in later prompts."
+    at = text.find(self.calls.opens) if tools and self.calls.written else -1
+    return mark(text, self.in_texts) if at < 0 else mark(text[:at], self.in_texts) + text[at:]
+
 # %% ../../nbs/26_engine.ipynb #abd982fb
 @patch
 def _prepare(self:Engine, messages, params):
@@ -367,6 +476,7 @@ def _prepare(self:Engine, messages, params):
     if isinstance(messages, (list, tuple)) and any(map(_shows_more_than_text, messages)):
         raise MessageError(f"{self.name} can't see images: send text alone.", content=messages)
     held_to,thinking = self._taken_out(settings)
+    messages,settings,tools = self._with_calls(messages, settings)
     prompt = self.template.prompt(messages, settings)
     tokens = self._tokens(prompt.text + prompt.begun, prompt.add_bos)
     settings = dict(prompt.settings)
@@ -383,7 +493,7 @@ def _prepare(self:Engine, messages, params):
     stops = [stops] if isinstance(stops, str) else list(stops or [])
     guide = self._guide(prompt, held_to, thinking, most, room)
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
-        seed=seed, stops=[] if held_to else stops + self.ends, guide=guide)
+        seed=seed, stops=[] if held_to else stops + self.ends, guide=guide, tools=tools)
 
 # %% ../../nbs/26_engine.ipynb #ff985010
 def _shows_more_than_text(message):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from llama_nbchat.errors import Advises
 from llama_nbchat.errors import ContextOverflowError
+from llama_nbchat.local.calls import CallFormat
 from llama_nbchat.local.template import Prompt
 from llama_nbchat.model import ChatModel
 from llama_nbchat.reply import Delta
@@ -50,6 +51,11 @@ class Engine(Advises, ChatModel):
         """How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."""
         ...
 
+    @property
+    def calls(self) -> CallFormat:
+        """How this model writes calls of functions."""
+        ...
+
     def keep_states(self, folder: str | os.PathLike | bool=...):
         """Keeps the states of conversations in a folder, where another process finds them. They tell what was said."""
         ...
@@ -71,7 +77,26 @@ class _Asked(Prompt):
     seed: int = ...
     stops: list[str] = ...
     guide: Any = ...
+    tools: list[dict] = ...
 
     def as_shared(self):
         """The part of it that the next turn shares."""
+        ...
+
+class _Reading:
+    """Reads an answer of a model that may call functions."""
+    reader: Any
+    marks: Any
+    closing: Any
+    held: Any
+
+    def __init__(self, format, prompt, marks):
+        ...
+
+    def read(self, deltas):
+        """The deltas without calls, and with them; returns why the answer ended."""
+        ...
+
+    def close(self, rest):
+        """The rest, and the calls in it."""
         ...
