@@ -50,9 +50,7 @@ def load_ipython_extension(ipython):
 __all__ = [
     "Chat", "Reply", "Message", "Usage", "Timings", "ChatMessages", "ChatStore", "Llama2ChatVersion2",
     "load", "models", "view", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel",
-    "Delta",
-    "Chat", "Reply", "Message", "Call", "Usage", "Timings", "ChatMessages", "Llama2ChatVersion2",
-    "load", "models", "Context", "ChatModel", "Engine", "CompletionModel", "ServerModel", "ScriptedModel", "Delta",
+    "Delta", "Call",
     "ChatError", "ModelNotFoundError", "ModelFileError", "ModelTypeError", "MessageError", "MessageTypeError",
     "ParameterError", "ContextOverflowError", "GenerationError", "StateError", "ConversationFileError",
     "NotInstalledError", "ToolError", "UseError",
