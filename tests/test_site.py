@@ -228,7 +228,7 @@ def test_no_list_in_the_side_bar_is_longer_than_a_glance():
 
 
 def test_the_reference_is_in_groups_and_that_of_the_page_is_open(address, page):
-    groups = ["Chat", "Keeping", "Showing", "Models and servers", "The engine", "Data and safety"]
+    groups = ["Chat", "Keeping", "Showing", "Models and servers", "The engine", "Model files", "Data and safety"]
     page.goto(f"{address}/decoder.html")
     reference = page.locator(".md-nav--primary > .md-nav__list > .md-nav__item--section", has_text="Reference").last
     names = reference.locator(":scope > .md-nav > .md-nav__list > .md-nav__item > :is(label, .md-nav__link)")
