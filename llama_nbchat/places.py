@@ -65,7 +65,8 @@ def _place(name, value, known, file):
     if name in ("model", "model_path"):
         return f"The chat has its model: leave {name} out." if file else (
             f"The model is the first argument: write Chat({_typed(value)}).")
-    if name in OPTIONS: return f"{name} is set when a chat begins: write Chat(..., {call})."
+    if name in OPTIONS:
+        return f"A prompt has no parameter {name!r}, which is set when a chat begins: write Chat(..., {call})."
     if name in known: return f"Write {call}."
     if name not in file_settings(): return ""
     return f"{name} is a setting of the model, not of the chat: write Chat(load({file}{call}))."
