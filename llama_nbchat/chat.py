@@ -24,7 +24,7 @@ from fastcore.basics import patch
 from .context import Context, fit
 from .conversation import ChatMessages
 from .document import noted
-from .display import GrowingText, called, conversation, open_screen, tell
+from .display import GrowingText, called, conversation, open_screen
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
     check_parameters, counted, made_printable)
 from .exclusive import Claim, Worker, queue_shown, working_time
@@ -549,14 +549,14 @@ def _show(self:Chat, prompt, params, instead_of=None, going_on=None, live=True):
         deltas = self._begin(reply, params)
         anew = partial(open_screen, self.font_size, live, self.images)
         growing = GrowingText(anew())
-        tell(growing.screen, speaker=_called(self.model))
+        growing.tell(speaker=_called(self.model))
         try: self._read(deltas, reply, growing, button, anew)
         except KeyboardInterrupt: button.pressed = True
         finally:
             button.armed = False
             deltas.close()
             self._commit(reply)
-            if reply is self.messages.tip: tell(growing.screen, noted=noted(self.messages, reply))
+            if reply is self.messages.tip: growing.tell(noted=noted(self.messages, reply))
             growing.close(reply, note(self, reply, {**self.params, **params}, button.pressed))
             mark_as_shown(reply)
     if growing.failure:

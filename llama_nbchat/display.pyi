@@ -11,7 +11,7 @@ from llama_nbchat.messages import Message
 from llama_nbchat.reply import Delta
 from llama_nbchat.reply import Reply
 
-__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'tell', 'with_font_size', 'conversation', 'answer_output', 'called', 'ended_early', 'loading', 'shell']
+__all__ = ['GrowingText', 'Screen', 'NotebookScreen', 'TextScreen', 'open_screen', 'with_font_size', 'conversation', 'answer_data', 'called', 'ended_early', 'loading', 'shell']
 
 def shell() -> Any:
     """The shell in which this code runs, if it runs in one."""
@@ -37,10 +37,6 @@ class Screen(Protocol):
         """Shows the finished text."""
         ...
 
-def tell(screen: Screen, **about):
-    """Sets attributes of a screen, if it can have them."""
-    ...
-
 class GrowingText:
     """Sees a reply grow, and shows its text from time to time."""
     screen: Any
@@ -51,6 +47,10 @@ class GrowingText:
     failure: Any
 
     def __init__(self, screen: Screen, clock=...):
+        ...
+
+    def tell(self, **about):
+        """Sets attributes of the screen, if it can have them."""
         ...
 
     def __call__(self, reply: Reply, delta: Delta):
@@ -143,7 +143,7 @@ class NotebookScreen:
         """Shows how many answers are waited for."""
         ...
 
-def answer_output(speaker: str, said: list[Message], note: str=..., font_size: int=..., images: bool=...) -> dict:
+def answer_data(speaker: str, said: list[Message], note: str=..., font_size: int=..., images: bool=...) -> dict:
     """An answer in the forms in which a notebook shows it: what is sent for it, and what is kept in the file."""
     ...
 

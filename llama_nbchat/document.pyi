@@ -5,7 +5,7 @@ from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.errors import MessageError
 from llama_nbchat.reply import Reply
 
-__all__ = ['document_of', 'conversation_of', 'conversations_in', 'noted', 'kept_params', 'embedded', 'found_in', 'node_id']
+__all__ = ['document_of', 'conversation_of', 'talks_in', 'noted', 'kept_params', 'embedded', 'found_in', 'node_id']
 
 def kept_params(params: dict) -> dict:
     """The parameters that JSON can hold, without those that may hold a secret."""
@@ -35,6 +35,6 @@ def noted(messages: ChatMessages, turn: Reply) -> dict:
     """What an output notes beside the answer that it shows."""
     ...
 
-def conversations_in(notebook: dict) -> list[ChatMessages]:
+def talks_in(notebook: dict) -> list[ChatMessages]:
     """The conversations in the outputs of a notebook, in the order in which they begin. Raises `MessageError`."""
     ...

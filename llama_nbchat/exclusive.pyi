@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ModelTypeError
 
-__all__ = ['Claim', 'Worker', 'pause', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'at_work', 'before_end']
+__all__ = ['Claim', 'Worker', 'pause_or_stop', 'in_turn', 'beside', 'queue_shown', 'working_time', 'life_of', 'check_usable', 'is_at_work', 'before_end']
 
 class Claim:
     """An answer that is being written, or that waits until it can be: by a model, or in a chat."""
@@ -41,7 +41,7 @@ class Claim:
         """Ends it, if that is still to be done; what has been written is left to the generator."""
         ...
 
-def at_work(number: int) -> bool:
+def is_at_work(number: int) -> bool:
     """Whether an answer of this model is at work just now."""
     ...
 
@@ -91,7 +91,7 @@ class Worker(threading.Thread):
     def __init__(self, name: str):
         ...
 
-def pause(seconds: float):
+def pause_or_stop(seconds: float):
     """Waits. Raises `KeyboardInterrupt` in a `Worker`, as soon as it is told to stop."""
     ...
 

@@ -21,7 +21,7 @@ from fastcore.basics import patch
 
 from .chat import Chat
 from .conversation import ChatMessages
-from .display import answer_output, called, conversation, ended_early
+from .display import answer_data, called, conversation, ended_early
 from .document import document_of, embedded, kept_params, noted
 from .errors import ConversationFileError, clipped, counted, shown
 from .keep import _checked_path, write_text
@@ -257,7 +257,7 @@ def _output_of(messages, turn, speaker):
     "The output of a turn's cell, if there is something to be shown."
     said = turn.messages[bool(turn.asked):]
     if not said: return []
-    data = answer_output(called(turn.model) if turn.model else speaker, said, ended_early(turn))
+    data = answer_data(called(turn.model) if turn.model else speaker, said, ended_early(turn))
     return [{"output_type": "display_data", "data": data, "metadata": {"llama_nbchat": noted(messages, turn)}}]
 
 # %% ../nbs/52_exported.ipynb #306ded34

@@ -14,7 +14,7 @@ from fastcore.basics import patch
 
 from .chat import Chat
 from .conversation import Tree
-from .display import open_screen, tell
+from .display import GrowingText, open_screen
 from .errors import ChatError, clipped, counted
 from .model import can, trait
 from .reply import Reply
@@ -54,7 +54,8 @@ def _say_what_was_taken_back(self:Chat, turns):
         turns) == 1 else f"{counted(len(turns), 'turn')}, the first of them “{first}”"
     line = f"took back {what} · chat.tree() still has {'it' if len(turns) == 1 else 'them'}"
     screen = open_screen(self.font_size)
-    if turns: tell(screen, noted={"tip": self.messages.id_of(turns[-1]), "of": self.messages.id_of(self.messages.tip)})
+    left = {"tip": self.messages.id_of(turns[-1]), "of": self.messages.id_of(self.messages.tip)} if turns else None
+    GrowingText(screen).tell(noted=left)
     screen.close("", note=line if turns else "there was nothing to take back")
 
 # %% ../nbs/41_history.ipynb #7b19e8b1

@@ -19,7 +19,7 @@ from fastcore.basics import patch
 
 from .chat import Chat
 from .conversation import ChatMessages
-from .document import conversation_of, conversations_in, document_of, found_in, kept_params
+from .document import conversation_of, talks_in, document_of, found_in, kept_params
 from .errors import (ConversationFileError, MessageError, ModelNotFoundError, ParameterError, StateError,
     clipped, counted, shown)
 from .found import models
@@ -190,7 +190,7 @@ def from_notebook(cls:Chat,
 def _talk_in(name, number):
     "A conversation of a notebook. Raises `ConversationFileError` if it is not there."
     why = None
-    try: talks = conversations_in(json.loads(Path(name).read_bytes()))
+    try: talks = talks_in(json.loads(Path(name).read_bytes()))
     except OSError as error: why = _unreadable(error)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         why = f"is no notebook with answers: {error}"

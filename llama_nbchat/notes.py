@@ -92,7 +92,8 @@ def note(
     if later := _set_aside(chat, reply):
         it = "it" if len(later) == 1 else "them"
         number = chat.messages.tree().index(later[0])
-        notes.append(f"set aside {counted(len(later), 'later turn')} · chat.go(chat.tree()[{number}]) brings {it} back")
+        turns = counted(len(later), "later turn")
+        notes.append(f"set aside {turns} · chat.go(chat.tree()[{number}]) brings {it} back")
     if n := reply.left_out:
         begin = " ".join(next(turn.asked.text for turn in chat.messages.turns if turn.asked).split())[:40]
         turns = "the first turn" if n == 1 else f"the first {n} turns"

@@ -25,7 +25,7 @@ from fastcore.basics import patch
 from .completion import CallPieces, read_chunk, usage_of, without_reasoning
 from .errors import (ChatError, ContextOverflowError, GenerationError, ModelNotFoundError, ParameterError,
     check_parameters, counted, printable, shown)
-from .exclusive import pause
+from .exclusive import pause_or_stop
 from .installed import optional
 from .messages import told
 from .model import ChatModel
@@ -426,7 +426,7 @@ def _deltas(self:ServerModel, request, expected):
                 if tokens := getattr(explained, "prompt_tokens", None): self._learn(tokens, expected)
                 raise explained from None
             waited += wait
-            pause(wait)
+            pause_or_stop(wait)
 
 # %% ../nbs/14_server.ipynb #f33457a4
 def _wait_before_next(error, attempt):

@@ -9,7 +9,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from llama_nbchat import Chat, ChatMessages, Delta, Message, Reply, ScriptedModel
 from llama_nbchat.messages import whole_text
-from llama_nbchat.document import conversation_of, conversations_in, document_of, found_in
+from llama_nbchat.document import conversation_of, talks_in, document_of, found_in
 from llama_nbchat.exported import markdown_of, notebook_of, page_of
 from tests.renderers import chromium, text as hostile
 
@@ -93,7 +93,7 @@ def test_a_notebook_is_taken_up_from_its_outputs_too():
         messages = talk(seed)
         if len(messages.turns) == 0: continue
         notebook = notebook_of(messages, document_of(messages), "x")
-        kept = conversations_in(notebook)
+        kept = talks_in(notebook)
         assert [turn.prompt for turn in kept[0].turns] == [turn.prompt for turn in messages.turns], seed
 
 

@@ -550,10 +550,10 @@ def test_without_sqlite(path, monkeypatch):
 
 
 def test_which_file_systems_are_shared(tmp_path, monkeypatch):
-    mounts = ["/dev/sda / ext4 rw 0 0", "host:/home /home nfs4 rw 0 0", "tmpfs /home/me/scratch tmpfs rw 0 0", "x /mnt/my\\040files fuse.sshfs rw 0 0", "overlay /var overlay rw 0 0"]
+    mounts = ["/dev/sda / ext4 rw 0 0", "host:/shared /shared nfs4 rw 0 0", "tmpfs /shared/scratch tmpfs rw 0 0", "x /far/my\\040files fuse.sshfs rw 0 0", "overlay /layered overlay rw 0 0"]
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda self, **options: "\n".join(mounts) if str(self) == "/proc/self/mounts" else read(self, **options))
-    where = ["/home/me/chats.db", "/home/me/scratch/chats.db", "/mnt/my files/chats.db", "/tmp/chats.db", "/homes/chats.db", "/var/chats.db"]
+    where = ["/shared/chats.db", "/shared/scratch/chats.db", "/far/my files/chats.db", "/near/chats.db", "/shared2/chats.db", "/layered/chats.db"]
     assert [room._in_network(Path(path)) for path in where] == [True, False, True, False, False, False]
 
 

@@ -13,6 +13,7 @@ from tools import stubs
 root = Path(__file__).parent.parent
 bin = Path(sys.executable).parent
 COMMANDS = {"names": ["ruff", "check", "--quiet", "."],
+    "lines": ["ruff", "check", "--quiet", "--select", "E501", "--line-length", "120", "--extend-exclude", "_modidx.py", "llama_nbchat"],
     "types": ["pyright", "--pythonpath", sys.executable]}
 
 
@@ -40,13 +41,6 @@ def export():
     stubs.main()
 
 
-def too_long():
-    "Lines of modules that hold more than 120 characters. The list of names at the beginning is written by nbdev."
-    return "\n".join(f"{path.relative_to(root)}:{number} holds {len(line)} characters" for path in sorted(root.glob("llama_nbchat/**/*.py"))
-        if path.name != "_modidx.py" for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if len(line) > 120 and not line.startswith("__all__ = ['"))
-
-
 def upward():
     "Imports that lead to a room with a larger number: the numbers of the notebooks tell the layers."
     rooms = stubs.rooms()
@@ -58,7 +52,6 @@ def main():
     checks = {name: told_by(command) for name, command in COMMANDS.items()}
     checks["modules"] = written_anew(export, "llama_nbchat/**/*.py", "llama_nbchat/**/*.pyi")
     checks["notebooks"] = written_anew(nbdev_clean, "nbs/**/*.ipynb")
-    checks["lines"] = too_long()
     checks["layers"] = upward()
     for name, told in checks.items(): print(f"{name:10} {'ok' if not told else told}")
     return int(any(checks.values()))

@@ -26,7 +26,7 @@ from typing import Any
 from fastcore.basics import patch
 
 from ..errors import ChatError, ParameterError, StateError, shown
-from ..exclusive import at_work, before_end
+from ..exclusive import is_at_work, before_end
 from .cache import WORTH_KEEPING, States, Transcripts, useful
 from .engine import Engine
 from .saved import digest_of, read_about, read_state, write_state
@@ -362,7 +362,7 @@ _LAST_SECONDS = 2
 def _keep_all(decoder, states):
     "Keeps what is in memory, as far as the folder has not got it."
     states.folder.wait(_LAST_SECONDS)
-    if not at_work(id(decoder.llm)) and decoder.is_ours():
+    if not is_at_work(id(decoder.llm)) and decoder.is_ours():
         if decoder.trimmable: decoder.trim(len(decoder.tokens))
         states.settle(decoder, at_end=True)
     states.settle_all(decoder.trimmable, _LAST_SECONDS)
