@@ -94,7 +94,8 @@ def load(cls:Chat,
     "A chat that goes on where a saved one was. Raises `ConversationFileError`, or `ModelNotFoundError`."
     path = _checked_path(path)
     about,talk = _opened(path)
-    chat = cls._going_on(talk, _model_of(about, path) if model is None else model, options)
+    if model is None: model = _model_called(about.get("model"), repr(path), f"Chat.load({path!r}")
+    chat = cls._going_on(talk, model, options)
     chat._take_over(about.get("params"), options)
     if about.get("state") is True: _load_state(chat.model, _beside(path))
     return chat
@@ -116,15 +117,14 @@ def _opened(path):
     raise ConversationFileError(f"{path!r} {why}".rstrip(".") + ".", path=path)
 
 # %% ../nbs/44_keep.ipynb #f07625da
-def _model_of(about, path):
-    "A model of this machine. Raises `ModelNotFoundError`, and says which one is wanted."
-    name = about.get("model")
+def _model_called(name, what, call):
+    "A model of this machine. Raises `ModelNotFoundError`, and says which one `what` wants, and how the `call` goes on."
     row = next((row for row in models() if row.path and name in (row.path.name, row.name)), None)
     if row is not None: return row
     which = "does not say its model"
     if isinstance(name, str): which = f"was had with {clipped(name)!r}, which is not on this machine"
-    raise ModelNotFoundError(f"{path!r} {which}: choose a model, as in Chat.load({path!r}, "
-        f'"model.gguf"). models() shows what is here.', path=name)
+    raise ModelNotFoundError(f'{what} {which}: choose a model, as in {call}, "model.gguf"). models() shows what is '
+        "here.", path=name)
 
 # %% ../nbs/44_keep.ipynb #4541c5fa
 @patch
@@ -183,7 +183,7 @@ def from_notebook(cls:Chat,
     "A chat that goes on with a conversation in a notebook. Raises `ConversationFileError` if there is none."
     path = _checked_path(path)
     talk = _talk_in(path, number)
-    if model is None: model = _model_of({"model": talk.tip and talk.tip.model}, path)
+    if model is None: model = _model_called(talk.tip and talk.tip.model, repr(path), f"Chat.from_notebook({path!r}")
     return cls._going_on(talk, model, options)
 
 # %% ../nbs/44_keep.ipynb #83ab65a4

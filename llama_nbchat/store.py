@@ -32,9 +32,10 @@ from fastcore.basics import patch
 from .chat import Chat
 from .conversation import ChatMessages, Tree
 from .document import kept_params
-from .errors import (ChatError, ConversationFileError, MessageTypeError, ModelNotFoundError,
-    NotInstalledError, clipped, counted, shown)
-from .found import _as_html, _as_lines, models
+from .errors import (ChatError, ConversationFileError, MessageTypeError, NotInstalledError,
+    clipped, counted, shown)
+from .found import _as_html, _as_lines
+from .keep import _model_called
 from .messages import Message, whole_text
 from .model import ChatModel, trait
 from .reply import Delta, Reply
@@ -811,18 +812,12 @@ def open(self:ChatStore,
     with self._reading() as db:
         messages,names = self._messages(db, number)
         name,params = db.execute("SELECT model, params FROM chats WHERE n = ?", [number]).fetchone()
-    chat = Chat._going_on(messages, _model_named(name, number) if model is None else model, options)
+    if model is None: model = _model_called(name, f"Conversation {number}", f"store.open({number}")
+    chat = Chat._going_on(messages, model, options)
     chat._take_over(json.loads(params), options)
     chat.watchers = [watcher for watcher in chat.watchers if getattr(watcher, "store", None) is not self]
     chat.watchers.append(self._keeper_of(chat, number, names))
     return chat
-
-# %% ../nbs/54_store.ipynb #d384473a
-def _model_named(name, number):
-    found = next((row for row in models() if row.path and name in (row.path.name, row.name)), None)
-    if found is not None: return found
-    raise ModelNotFoundError(f"Conversation {number} was had with {name!r}, which is not on this machine: choose a "
-        f'model, as in store.open({number}, "model.gguf"). models() shows what is here.', path=name)
 
 # %% ../nbs/54_store.ipynb #d7394e29
 def _id_of(id):

@@ -9,7 +9,6 @@ from llama_nbchat.chat import Chat
 from llama_nbchat.conversation import Tree
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ConversationFileError
-from llama_nbchat.errors import ModelNotFoundError
 from llama_nbchat.model import ChatModel
 
 __all__ = ['ChatStore', 'KeptChat', 'KeptChats']
