@@ -1,8 +1,15 @@
 "The live chat of the front page, in a browser: what it answers, what it loads and from where, and what it says where it can't run."
+import base64
 import gzip
+import hashlib
 import random
 import re
+import shutil
+import subprocess
+import tarfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,10 +20,15 @@ from tests.test_site import address, page  # noqa: F401 (fixtures)
 from tools import npm
 from tools.site import live
 
-if not npm.package(live.ENGINE): pytest.skip("There is no npm here.", allow_module_level=True)
-
-SIZE = (npm.package(live.ENGINE)/"esm"/"wasm"/"wllama.wasm").stat().st_size    # Of a program, in bytes
 SLOW = 120_000    # Milliseconds, on a machine that has a lot to do
+
+
+@pytest.fixture(scope="module", autouse=True)
+def size():
+    "The bytes of the engine's program. Asked for here and not at the head: all processes must find the same tests."
+    engine = npm.package(live.ENGINE)
+    if not engine: pytest.skip("There is no npm here.")
+    return (engine/"esm"/"wasm"/"wllama.wasm").stat().st_size
 
 
 @pytest.fixture
@@ -106,13 +118,13 @@ def test_the_page_stays_alive_and_a_stop_keeps_what_was_written(opened, native):
     assert ask(opened, "Name the planets in the solar system") == native[0]
 
 
-def test_what_cannot_be_loaded_is_said_and_can_be_tried_again(opened, native):
+def test_what_cannot_be_loaded_is_said_and_can_be_tried_again(opened, native, size):
     model, program = demo_path(), live.here.parent.parent.parent/"_docs/live/wllama/wllama.wasm.gz"
     short, broken = model.read_bytes()[:100_000], bytearray(program.read_bytes())
     broken[1_000_000] ^= 255
     for file, answer, words in ((model.name, dict(status=404), "404"), (program.name, None, "could not be loaded"), ("index.min.js", dict(status=500), "could not"),
             (program.name, dict(body=b"<html>Please log in"), "damaged"), (program.name, dict(body=bytes(broken)), "damaged"), (model.name, dict(body=short), "damaged"),
-            (model.name, dict(body=b""), "damaged"), (program.name, dict(body=gzip.compress(b"x" * SIZE)), "did not start")):
+            (model.name, dict(body=b""), "damaged"), (program.name, dict(body=gzip.compress(b"x" * size)), "did not start")):
         opened.route(f"**/{file}", lambda route: route.fulfill(**answer) if answer else route.abort())
         opened.locator("#live-chat button").first.click()
         assert re.search(words, told(opened)), (file, told(opened))
@@ -316,6 +328,26 @@ def test_without_npm_the_page_stays_as_it_is(tmp_path, monkeypatch, capsys):
     live.add(site)
     assert (site/"index.html").read_text() == f"{HEAD}<p>one</p></article>" and list(site.iterdir()) == [site/"index.html"]
     assert "no live chat" in capsys.readouterr().out
+
+
+def test_processes_that_need_a_package_at_once_get_one(tmp_path, monkeypatch):
+    "As tests do that run side by side on a fresh machine: all of them see that it is missing, and unpack it."
+    found, together = npm.package(live.ENGINE), threading.Barrier(4)
+    (tmp_path/"npm").mkdir()
+    name = f"{live.ENGINE.replace('/', '+').lstrip('@')}.tgz"
+    with tarfile.open(tmp_path/name, "w:gz") as archive: archive.add(found, "package")
+    packed = "sha512-" + base64.b64encode(hashlib.sha512((tmp_path/name).read_bytes()).digest()).decode()
+    monkeypatch.setitem(npm.PINNED, live.ENGINE, (npm.PINNED[live.ENGINE][0], packed))
+    def pack(command, **_):
+        shutil.copy(tmp_path/name, command[-1])
+        together.wait(60)
+        return subprocess.CompletedProcess(command, 0)
+    monkeypatch.setattr(npm, "cache", tmp_path/"npm")
+    monkeypatch.setattr(npm.subprocess, "run", pack)
+    with ThreadPoolExecutor(4) as pool: folders = set(pool.map(npm.package, [live.ENGINE]*4))
+    assert len(folders) == 1 and list((tmp_path/"npm").iterdir()) == list(folders)
+    folder = folders.pop()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in found.iterdir())
 
 
 def test_what_is_of_others_comes_with_its_license(address, opened):

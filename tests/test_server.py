@@ -174,7 +174,7 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_failures(name, capsys, monkeypatch):
     "A clear error, the history as it was or with the part that had come, and the key nowhere."
-    monkeypatch.setattr("llama_nbchat.server.pause", lambda seconds: None)
+    monkeypatch.setattr("llama_nbchat.server.pause_or_stop", lambda seconds: None)
     way, words, partial = FAILURES[name]
     with serving() as server:
         chat = Chat(load(server.address, api_key=KEY, timeout=1))
@@ -199,7 +199,7 @@ def test_failures(name, capsys, monkeypatch):
 
 def test_a_busy_server_is_asked_again_as_it_wants(monkeypatch):
     waits = []
-    monkeypatch.setattr("llama_nbchat.server.pause", waits.append)
+    monkeypatch.setattr("llama_nbchat.server.pause_or_stop", waits.append)
     with serving([status(429, Retry_After="7"), status(503), GOOD]) as server:
         assert Chat(load(server.address))("Hi").text == "Hello there"
     assert waits == [7.0, 2.0]
@@ -291,7 +291,7 @@ LOGINS = (f"http://ann:{SECRET}@{{}}", f"http://ann:{SECRET}@{{}}/v1/", f"ann:{S
 @pytest.mark.parametrize("address", LOGINS)
 def test_a_secret_in_an_address_is_never_shown(address, capsys, monkeypatch):
     "Whatever the server answers, and whatever is wrong with what is written; and it is sent as a login."
-    monkeypatch.setattr("llama_nbchat.server.pause", lambda seconds: None)
+    monkeypatch.setattr("llama_nbchat.server.pause_or_stop", lambda seconds: None)
     seen = []
     def look(call):
         with warnings.catch_warnings(record=True) as caught:

@@ -43,5 +43,7 @@ def package(name):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as new, tarfile.open(archive) as files:
             files.extractall(new, filter="data")
-            shutil.move(Path(new)/"package", folder)
+            try: (Path(new)/"package").rename(folder)
+            except OSError:   # The folder is there by now: another process was faster, and has unpacked the same
+                if not folder.exists(): raise
     return folder
