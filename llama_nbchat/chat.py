@@ -205,6 +205,10 @@ def _check(self:Chat, params):
     if self.tools and not can(self.model, "tools"):
         raise ParameterError(f"{trait(self.model, 'name')} can't call functions: leave tools out.", name="tools",
             nearest=None)
+    if self.tools: self.tools.choice(params.get("tool_choice"))
+    elif params.get("tool_choice") not in (None, "auto", "none") and not tools:
+        raise ParameterError("There is nothing to choose from: hand functions over with the chat, as in Chat(model, "
+            "tools=[...]).", name="tool_choice", nearest=None)
 
 # %% ../nbs/40_chat.ipynb #9fae07a2
 @patch
@@ -234,7 +238,7 @@ def _part(self:Chat, reply, draft, params):
     try:
         reply.begin(partial(Apart, trait(self.model, "marks")))
         start = working_time()
-        deltas = self.model.stream(draft, **_whole({**self.params, **params, **self._offered(reply)}))
+        deltas = self.model.stream(draft, **_whole(self._asking(reply, params)))
         for delta in deltas:
             delta = reply.grow(delta, working_time() - start)
             for watcher in self.watchers: _tell(watcher, reply, delta)
@@ -253,9 +257,20 @@ def _part(self:Chat, reply, draft, params):
 
 # %% ../nbs/40_chat.ipynb #7e9e4f85
 @patch
-def _offered(self:Chat, reply):
-    "The tools, as a parameter for the model."
-    return {"tools": self.tools.as_dicts()} if self.tools and len(reply.made) < self.max_calls else {}
+def _asking(self:Chat, reply, params):
+    "The parameters for the model, with the tools that it may call now."
+    given = {**self.params, **params}
+    if not self.tools: return given
+    choice = self.tools.choice(given.pop("tool_choice", None))
+    if len(reply.made) >= self.max_calls:
+        return {**given, **self._told_of(), "tool_choice": "none"} if can(self.model, "tool_choice") else given
+    return {**given, **self._told_of(), **({"tool_choice": choice} if choice and not reply.made else {})}
+
+# %% ../nbs/40_chat.ipynb #3eef9056
+@patch
+def _told_of(self:Chat):
+    "The tools as a parameter."
+    return {"tools": self.tools.as_dicts()} if self.tools and can(self.model, "tools") else {}
 
 # %% ../nbs/40_chat.ipynb #c056f93e
 @patch
@@ -378,7 +393,7 @@ def _whole(value):
 @patch
 def _count(self:Chat, messages):
     "How many tokens the messages take. Raises `GenerationError` if the model gives no number."
-    try: found = trait(self.model, "count")(messages)
+    try: found = trait(self.model, "count")(messages, **self._told_of())
     except ChatError: raise
     except Exception as error:
         raise GenerationError(f"The model can't count: {type(error).__name__}: {told(error)}"

@@ -195,8 +195,9 @@ class _Client:
             else [])
         self._quick,self._find = timeout or _QUICK,timeout or _CONNECT
         local = urlsplit(base).hostname in _LOOPBACK
+        encrypted = urlsplit(base).scheme != "http"   # only then are certificates read, which takes 50 ms
         self._http = httpx.Client(follow_redirects=False, trust_env=not local, event_hooks={"request": [self._sign]},
-            timeout=httpx.Timeout(timeout or _LONG, connect=self._find))
+            verify=encrypted, timeout=httpx.Timeout(timeout or _LONG, connect=self._find))
         self._client = openai.OpenAI(base_url=base, api_key=self._key, max_retries=0, http_client=self._http)
         self.root = re.sub(r"/v1$", "", base)
 
@@ -334,15 +335,18 @@ _COUNTED = {   # The path, and what stands where in the answer
 
 @patch
 def count(self:ServerModel,
-    messages:list[dict]  # The conversation
-) -> int:                # Tokens: exact where the server counts, an estimate else
+    messages:list[dict],  # The conversation
+    tools:list[dict]=()   # The functions that the model is told of
+) -> int:                 # Tokens: exact where the server counts, an estimate else
     "How many tokens of the context window the conversation takes."
     if self._counts and self._kind.name in _COUNTED:
         path,key = _COUNTED[self._kind.name]
-        found = figure(_at(self._ask.get(path, {"model": self.model, "messages": without_reasoning(messages)}), key))
+        asked = {"model": self.model, "messages": without_reasoning(messages)}
+        if tools: asked["tools"] = list(tools)
+        found = figure(_at(self._ask.get(path, asked), key))
         if found is not None: return found
         self._counts = False
-    return round(self._ratio * ChatModel.count(self, messages))
+    return round(self._ratio * ChatModel.count(self, messages, tools))
 
 # %% ../nbs/14_server.ipynb #028c111b
 _STANDARD = frozenset("""temperature top_p max_tokens stop seed presence_penalty frequency_penalty logit_bias logprobs
@@ -403,7 +407,7 @@ def stream(self:ServerModel,
 ) -> Iterator[Delta]:
     "The answer, piece by piece. Closing the iterator closes the request. Raises `ChatError` if there is none."
     request = self._request(messages, params)
-    expected = ChatModel.count(self, messages)
+    expected = ChatModel.count(self, messages, params.get("tools") or ())
     return self._deltas(request, expected)
 
 # %% ../nbs/14_server.ipynb #6892815c
