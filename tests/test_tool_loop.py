@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from typing import Literal
 
 import pytest
@@ -339,6 +340,30 @@ def test_a_choice_is_named_and_counts_once():
     with pytest.raises(ParameterError, match='"required", "none", or a name: year'): chat("Venus?", tool_choice="moon")
     with pytest.raises(ParameterError, match="hand functions over"): Chat(ScriptedModel("Hello"))("Venus?", tool_choice="required")
     assert len(model.requests) == 3
+
+
+def test_a_model_that_does_not_keep_to_the_choice_is_named():
+    chat, _ = asked("I know it: 687.", [MARS], "687.")
+    with pytest.warns(UserWarning, match="was to call a function, and did not"): chat("Mars?", tool_choice="required")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chat("Mars?", tool_choice="required")
+
+
+def test_other_functions_can_be_set_and_nothing_else():
+    chat, model = asked("Hello.", confirm=lambda call: False)
+    for wrong in (year, "year", {"year": year}, 5):
+        with pytest.raises(ToolError, match="as in tools="): chat.tools = wrong
+        with pytest.raises(ToolError, match="as in tools="): Chat(model, tools=wrong)
+    for wrong in (-1, "8", None, True, 2.5):
+        with pytest.raises(ParameterError, match="a number of calls"): chat.max_calls = wrong
+    assert len(chat.tools) == 1 and chat.max_calls == 8
+    chat.tools = (rest, note)
+    assert [*chat.tools.tools] == ["rest", "note"] and chat.tools.confirm(None) is False
+    for none in (None, [], ()):
+        chat.tools = none
+        chat("Hello")
+        assert chat.tools is None and "tools" not in model.requests[-1]
 
 
 def test_what_the_model_is_told_of_functions_counts(tmp_path):
