@@ -256,7 +256,8 @@ def _part(self:Chat, reply, draft, params):
             start = working_time()
         yield reply.complete()
         if self.tools and _is_call({**self.params, **params}.get("tool_choice")) and not (reply.made or reply.wanted):
-            warnings.warn(f"{reply.model} was to call a function, and did not: it does not keep to tool_choice.")
+            warnings.warn(f"{reply.model} was to call a function, and did not: it does not keep to tool_choice.",
+                stacklevel=2)
     except ChatError as error:
         reply.error = told(error)   # here already: watchers are told of the end before the error gets out
         raise
