@@ -126,6 +126,7 @@ class ServerModel(ChatModel):
         self._ratio = 1.0           # of tokens as told to tokens as estimated
         self._before = [],0,0       # what was sent before, how many tokens that was expected to be, and how many it was
         self._counts = True         # as long as the server has not refused to count
+        self._tells_of_tools = None # whether its model is told of functions, once that has been looked at
         self._told = {}             # what the server said when it was asked what it is
         self._kind = self._find_kind()
         self.model = self._find_model(model)   # as the server calls it, and for people:
@@ -407,8 +408,22 @@ def stream(self:ServerModel,
 ) -> Iterator[Delta]:
     "The answer, piece by piece. Closing the iterator closes the request. Raises `ChatError` if there is none."
     request = self._request(messages, params)
-    expected = ChatModel.count(self, messages, params.get("tools") or ())
+    tools = params.get("tools") or ()
+    if tools: self._notice_if_left_out(messages, tools)
+    expected = ChatModel.count(self, messages, tools)
     return self._deltas(request, expected)
+
+# %% ../nbs/14_server.ipynb #4e5200d7
+@patch
+def _notice_if_left_out(self:ServerModel, messages, tools):
+    "Warns if the model is told nothing of the functions that it may call."
+    if self._tells_of_tools is not None or self._kind.name != "llama-server" or not self._counts: return
+    with_tools,without = self.count(messages, tools),self.count(messages)
+    self._tells_of_tools = not self._counts or with_tools > without
+    if self._tells_of_tools: return
+    warnings.warn(f"{self.name} is told nothing of functions: its chat template has no place for them, so it can't "
+        "call any. Start the server with a template that has (--chat-template-file), or load the model's file here, as in "
+        "load(path).", stacklevel=2)
 
 # %% ../nbs/14_server.ipynb #6892815c
 _TRIES,_LONGEST_WAIT = 4,60.0   # How often a busy server is asked, and how many seconds are waited in all

@@ -55,7 +55,7 @@ _ENGINE_ELSEWHERE = {
 # %% ../../nbs/26_engine.ipynb #9db895be
 class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
     "A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."
-    can = frozenset(("resume", "state", "tools", *(["schema", "tool_choice"] if has_masks() else [])))
+    can = frozenset(("resume", "state", "tools", *(["schema", "grammar", "tool_choice"] if has_masks() else [])))
     def __init__(self,
         llm:Any,                  # A `llama_cpp.Llama` that can write text
         chat_format:str=None,     # llama-cpp-python's name of the chat format; None: what the model's file tells
