@@ -422,8 +422,8 @@ def _notice_if_left_out(self:ServerModel, messages, tools):
     self._tells_of_tools = not self._counts or with_tools > without
     if self._tells_of_tools: return
     warnings.warn(f"{self.name} is told nothing of functions: its chat template has no place for them, so it can't "
-        "call any. Start the server with a template that has (--chat-template-file), or load the model's file here, as in "
-        "load(path).", stacklevel=2)
+        "call any. Start the server with a template that has (--chat-template-file), or load the model's file here, "
+        "as in load(path).", stacklevel=2)
 
 # %% ../nbs/14_server.ipynb #6892815c
 _TRIES,_LONGEST_WAIT = 4,60.0   # How often a busy server is asked, and how many seconds are waited in all
