@@ -154,7 +154,7 @@ _LATER = 6.0     # By how many tokens what is unlikely is put off
 def _shortest_end(
     matcher,          # Of bytes; stays as it is
     known=b"",        # How it could have been ended before
-    tries=20_000      # How many ways on are looked at
+    tries=2000        # How many ways on are looked at, before the first one is taken
 ):
     "A short text with which what the matcher has read is complete; None if none is found."
     places = [(0.0, 0, b"", matcher, ("", 0), b"")]
@@ -180,7 +180,7 @@ def _shortest_end(
         tries -= len(others or likely)
         for added,after in _different(at, others or likely):
             go(cost + 1, text + added, after, _shaped(shape, added))
-    return _by_and_by(*places[0][2:4]) if places else None
+    return _by_and_by(matcher, known)
 
 # %% ../../nbs/25_mask.ipynb #dc577039
 def _joined(matcher, forced, known):
@@ -236,15 +236,87 @@ def _different(matcher, letters):
         if place not in found: yield bytes([byte]),after
         found.add(place)
 
-def _by_and_by(text, matcher, most=2000):
+def _by_and_by(matcher, known, most=5000):
     "The first end that is found by going on; None if it is too far."
-    matcher = matcher.deep_copy()
-    for _ in range(most):
-        if matcher.is_accepting(): return text
-        added = matcher.compute_ff_bytes() or b"".join(_sorted(matcher.compute_bitmask()))[:1]
-        if not added or not matcher.consume_tokens(list(added)): return None
+    at,text,before,same = matcher.deep_copy(),b"",None,0
+    while len(text) < most:
+        if at.is_accepting(): return text
+        added = at.compute_ff_bytes()
+        if added and (end := _joined(at, added, known)) is not None: return text + end
+        if not added:
+            mask = at.compute_bitmask()
+            same = same + 1 if mask == before else 0   # going round in circles: another byte may lead out
+            before = mask
+            ways = b"".join(_sorted(mask))
+            added = ways[same % len(ways) if 0 < len(ways) <= _MANY else 0:][:1]
+        if not added or not at.consume_tokens(list(added)): return None
         text += added
     return None
+
+# %% ../../nbs/25_mask.ipynb #32b81e56
+_SAID = {"title", "description", "default", "examples", "$defs", "definitions", "discriminator",
+    "x-guidance"}   # words that neither allow nor forbid anything
+
+def _least(schema, known, of_part):
+    "The shortest text of what a schema allows; None if that is not known. `known` are those of references."
+    if not isinstance(schema, Mapping): return of_part({}) if schema is True else None
+    words = schema.keys() - _SAID
+    def least(part): return _least(part, known, of_part)
+    if words == {"$ref"}: return known.get(schema["$ref"])
+    if words in ({"anyOf"}, {"oneOf"}, {"allOf"}):
+        [parts] = (schema[word] for word in words)
+        if words == {"allOf"} and len(parts) > 1: return None
+        return min(filter(None, map(least, parts)), key=len, default=None)
+    if schema.get("type") == "object" and words <= {"type", "properties", "required", "additionalProperties"}:
+        properties,required = schema.get("properties", {}),schema.get("required", ())
+        if not properties.keys() >= set(required): return None
+        texts = {name: least(part) for name, part in properties.items() if name in required}
+        if None in texts.values(): return None
+        return f"{{{', '.join(f'{json.dumps(name, ensure_ascii=False)}: {text}' for name, text in texts.items())}}}"
+    if schema.get("type") == "array" and words <= {"type", "items", "prefixItems", "minItems", "maxItems"}:
+        number,first = schema.get("minItems", 0),schema.get("prefixItems", [])[:schema.get("minItems", 0)]
+        texts = [*map(least, first), *[least(schema.get("items", True))] * (number - len(first))]
+        return None if None in texts else f"[{', '.join(texts)}]"
+    return of_part(schema)
+
+# %% ../../nbs/25_mask.ipynb #5786fe42
+def _least_end(vocabulary, letters, grammar):
+    "The shortest text of what a schema allows; None for another grammar, or if it is not known."
+    try: root = json.loads(grammar)["grammars"][0]["json_schema"]
+    except (ValueError, LookupError, TypeError): return None
+    parts = {}
+    def of_part(schema):
+        key = json.dumps(schema)
+        if '"$ref"' in key: return None
+        if key not in parts:
+            alone = {**schema, "x-guidance": root.get("x-guidance", {})}
+            matcher = vocabulary.new(vocabulary.bytes, json.dumps({"grammars": [{"json_schema": alone}]}))
+            end = None if matcher.is_error() else _shortest_end(matcher)
+            parts[key] = end and end.decode("utf-8", "replace")
+        return parts[key]
+    known,before = {},None
+    references = set(_references(root))
+    while known != before:
+        before = dict(known)
+        for name in references:
+            text = _least(_part_of(root, name), known, of_part)
+            if text and len(text) < len(known.get(name) or text + " "): known[name] = text
+    text = _least(root, known, of_part)
+    return text.encode() if text and _is_end(letters, text.encode()) else None
+
+def _references(schema):
+    "The references in a schema."
+    if isinstance(schema, list): return [name for part in schema for name in _references(part)]
+    if not isinstance(schema, Mapping): return []
+    own = [schema["$ref"]] if isinstance(schema.get("$ref"), str) else []
+    return [*own, *(name for part in schema.values() for name in _references(part))]
+
+def _part_of(root, reference):
+    "What a reference stands for; None if it leads nowhere."
+    for name in reference.removeprefix("#").split("/")[1:]:
+        if not isinstance(root, Mapping): return None
+        root = root.get(name.replace("~1", "/").replace("~0", "~"))
+    return root
 
 # %% ../../nbs/25_mask.ipynb #2329e97e
 _GRAMMARS,_QUICK = 32,400   # How many grammars are remembered; ways on that are looked at in the middle of an answer
@@ -269,7 +341,7 @@ class Guide:
         matcher = vocabulary.new(vocabulary.tokenizer, grammar)
         letters = vocabulary.new(vocabulary.bytes, vocabulary.in_letters(grammar))
         if matcher.is_error(): raise _not_held("grammar", matcher.get_error())
-        end = _shortest_end(letters)
+        end = _least_end(vocabulary, letters, grammar) or _shortest_end(letters)
         if end is None or vocabulary.tokens(end) is None: raise _not_held("grammar", "nothing that fits it has an end")
         while len(vocabulary.begun) >= _GRAMMARS: vocabulary.begun.pop(next(iter(vocabulary.begun)))
         return vocabulary.begun.setdefault(grammar, (matcher, letters, end))
