@@ -183,6 +183,41 @@ def test_thoughts_end(thinker, thinking, held):
         assert bool(reply.reasoning) == (thinking != 0) and reply.written.count("</think>") == 1
         if held: check(reply.text, SCHEMA)
         if thinking == 1: assert len(thought) <= 4
+        assert reply.thoughts_cut <= (80 if thinking is None else thinking)
+
+
+def test_it_is_said_that_thoughts_were_cut(thinker, capsys, monkeypatch):
+    "Below the answer, with their number; not where the model has ended them by itself, nor where there were to be none."
+    from llama_nbchat.notes import note
+    mark = thinker.decoder.tokenize("</think>", special=True, begins=False)[0]
+    def said(thinking, **params):
+        chat = Chat(thinker, seed=1, max_tokens=60, temperature=2.0, footer=False)
+        reply = chat.prompt("abcd", thinking=thinking, **params)
+        return note(chat, reply, params)
+    assert "thoughts cut at 7 tokens" in said(7) and "thoughts cut at 7 tokens" in said(7, schema=SCHEMA)
+    assert "thoughts" not in said(0) and "thoughts" not in said(30, logit_bias={mark: 60.0})
+    assert "thoughts cut at" in said(None, schema=SCHEMA)   # by the room that the object needs
+
+
+@pytest.mark.parametrize("variable", ["enable_thinking", "thinking"])
+def test_templates_are_told_whether_to_think(tmp_path, variable):
+    "By the variable that they have: then the prompt is another one, and nothing has to be closed."
+    template = OWN.replace("assistant\n'", "assistant\n' + ('' if " + variable + " else '<think>\n\n</think>\n\n')")
+    engine = opened(tmp_path / "told.gguf", template=template, controls=["<think>", "</think>", "<|im_start|>"])
+    def prompt(**given): return engine._prepare(ASK, given).text
+    assert prompt(thinking=0).endswith("<think>\n\n</think>\n\n") and prompt(thinking=5).endswith("assistant\n")
+    for held in ({}, {"schema": SCHEMA}):
+        reply = Chat(engine, temperature=2.0, max_tokens=40, seed=1).prompt("abcd", thinking=0, **held)
+        assert not reply.reasoning and "</think>" not in reply.written
+        if held: check(reply.text, SCHEMA)
+
+
+def test_templates_without_such_a_variable(thinker):
+    "The prompt is what it was, and the first thing that is written is the closing mark."
+    assert not {"enable_thinking", "thinking"} & thinker.template.variables
+    assert thinker._prepare(ASK, {"thinking": 0}).text == thinker._prepare(ASK, {}).text
+    reply = Chat(thinker, temperature=2.0, max_tokens=20, seed=1).prompt("abcd", thinking=0)
+    assert reply.written.startswith("<think></think>") and not reply.reasoning
 
 
 def test_a_model_that_opens_its_thoughts(tmp_path):

@@ -86,6 +86,7 @@ class _Bytes:
     def __call__(self, text): return list(text)
 
 _LONGEST = 24   # Bytes of a token with which something is closed
+_COUNTED = 4000   # Texts of which it is known how many tokens they are
 
 class Vocabulary:
     "The tokens of a model, as masks are made for them. Raises `NotInstalledError`."
@@ -105,24 +106,44 @@ class Vocabulary:
         plain = (token for token in range(n) if not self.tokenizer.is_special_token(token))
         self.numbers = {piece: token for token in plain if len(piece := decoder.piece(token)) <= _LONGEST}
         self.single = frozenset(piece[0] for piece in self.numbers if len(piece) == 1)   # bytes that are tokens
+        self.longest = {}   # by its first byte, the length of the longest token
+        for piece in self.numbers:
+            if piece: self.longest[piece[0]] = max(len(piece), self.longest.get(piece[0], 0))
+        self.counts = {}    # of some texts, how many tokens they are
         self.begun = {}     # of the latest grammars, what every guide begins with
         self.letters = {}   # which letter stands for a control token in what is found out letter by letter
+
+    def first(self, text:bytes) -> bytes:
+        "The longest token with which a text begins; nothing if there is none."
+        longest = min(self.longest.get(text[0], 1), len(text))
+        return next((text[:n] for n in range(longest, 0, -1) if text[:n] in self.numbers), b"")
 
     def tokens(self, text:bytes) -> list[int]|None:
         "A few tokens that make this text; None if there are none."
         tokens = []
         while text:
-            size = next((n for n in range(_LONGEST, 0, -1) if text[:n] in self.numbers and n <= len(text)), 0)
-            if not size: return None
-            tokens.append(self.numbers[text[:size]])
-            text = text[size:]
+            if not (piece := self.first(text)): return None
+            tokens.append(self.numbers[piece])
+            text = text[len(piece):]
         return tokens
+
+    def count(self, text:bytes) -> int|None:
+        "How many tokens these are. Most texts are the rest of one that was counted before."
+        new = []
+        while text and text not in self.counts:
+            if not (piece := self.first(text)): return None
+            new.append(text)
+            text = text[len(piece):]
+        number = self.counts.get(text, 0)
+        if len(self.counts) > _COUNTED: self.counts.clear()
+        for number,rest in enumerate(reversed(new), number + 1): self.counts[rest] = number
+        return number
 
     def fits(self, text:bytes, room:int) -> bool:
         "Whether the text can be written with so many tokens."
         if len(text) <= room and self.single.issuperset(text): return True   # most often
-        tokens = self.tokens(text)
-        return tokens is not None and len(tokens) <= room
+        count = self.count(text)
+        return count is not None and count <= room
 
 # %% ../../nbs/25_mask.ipynb #9943cc0b
 _SPARE = [bytes([n]) for n in (*range(1, 9), *range(14, 32))]   # letters that stand for control tokens
@@ -349,18 +370,18 @@ class Guide:
     @property
     def needs(self) -> int:
         "How many tokens it takes at least to end what was begun."
-        return len(self.vocabulary.tokens(self.end))
+        return self.vocabulary.count(self.end)
 
     def apply(self,
         scores   # Of all tokens, a numpy array, which is changed
     ):
         "Makes impossible what does not fit."
-        from numpy import frombuffer, uint8, unpackbits
+        from numpy import copyto, frombuffer, uint8, unpackbits
         mask = frombuffer(self.matcher.compute_bitmask(), uint8)
-        allowed = unpackbits(mask, count=len(scores), bitorder="little")
-        if not self.vocabulary.ends: allowed[-1] = 0
-        if not allowed.any(): allowed[self._soonest()] = 1
-        scores[allowed == 0] = float("-inf")
+        allowed = unpackbits(mask, count=len(scores), bitorder="little").view(bool)
+        if not self.vocabulary.ends: allowed[-1] = False
+        if not mask.any() or not allowed.any(): allowed[self._soonest()] = True
+        copyto(scores, float("-inf"), where=~allowed)
 
     def take(self,
         token:int,  # That was chosen
@@ -442,6 +463,9 @@ class Calls:
     @property
     def closed(self) -> bool: return self.guide is not None and self.guide.closed
 
+    @property
+    def cut(self) -> int: return getattr(self.first, "cut", 0)
+
     def is_free(self) -> bool:
         "Whether there is nothing to make impossible now."
         return self.guide is None and self.first is None
@@ -500,6 +524,7 @@ class Thinking:
         self.decoder,self.marks,self.most,self.then,self.answer = decoder,marks,most,then,answer
         self.opened = opened
         self.thought = self.head = 0    # how many tokens were thought, and how many are in the head of a part
+        self.cut = 0                    # after how many tokens its thoughts were ended; 0: they were not
         self.forced = []                # tokens that have to come next
         self.texts = codecs.getincrementaldecoder("utf-8")("replace")
         self.apart = Apart({**REASONING, **marks})
@@ -551,7 +576,9 @@ def take(self:Thinking, token, left):
     "Notes what is written. Gives the closing mark instead, token by token, when there is no room for more thoughts."
     if not self.forced and self.answering: return token if self.then is None else self.then.take(token, left)
     if not self.forced and self.apart.state == "start": return self._begin(token, left)
-    if not self.forced and not self._may_think(token, left): self.forced = self._closing()
+    if not self.forced and not self._may_think(token, left):
+        self.forced = self._closing()
+        if not self.decoder.ends(token): self.cut = self.thought
     if self.forced: token = self.forced.pop(0)
     else: self.thought += 1
     self.head = self.head + 1 if self.apart.state == "head" else 0
