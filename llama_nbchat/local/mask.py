@@ -175,7 +175,7 @@ _LATER = 6.0     # By how many tokens what is unlikely is put off
 def _shortest_end(
     matcher,          # Of bytes; stays as it is
     known=b"",        # How it could have been ended before
-    tries=2000        # How many ways on are looked at, before the first one is taken
+    tries=20_000      # How many ways on are looked at, before the first one is taken
 ):
     "A short text with which what the matcher has read is complete; None if none is found."
     places = [(0.0, 0, b"", matcher, ("", 0), b"")]
@@ -201,7 +201,7 @@ def _shortest_end(
         tries -= len(others or likely)
         for added,after in _different(at, others or likely):
             go(cost + 1, text + added, after, _shaped(shape, added))
-    return _by_and_by(matcher, known)
+    return _by_and_by(b"", matcher, known) or (_by_and_by(*places[0][2:4], known) if places else None)
 
 # %% ../../nbs/25_mask.ipynb #dc577039
 def _joined(matcher, forced, known):
@@ -257,9 +257,9 @@ def _different(matcher, letters):
         if place not in found: yield bytes([byte]),after
         found.add(place)
 
-def _by_and_by(matcher, known, most=5000):
+def _by_and_by(text, matcher, known, most=5000):
     "The first end that is found by going on; None if it is too far."
-    at,text,before,same = matcher.deep_copy(),b"",None,0
+    at,before,same = matcher.deep_copy(),None,0
     while len(text) < most:
         if at.is_accepting(): return text
         added = at.compute_ff_bytes()
@@ -275,6 +275,7 @@ def _by_and_by(matcher, known, most=5000):
     return None
 
 # %% ../../nbs/25_mask.ipynb #32b81e56
+_OF_A_PART = 2000   # Ways on that are looked at for a part of a schema
 _SAID = {"title", "description", "default", "examples", "$defs", "definitions", "discriminator",
     "x-guidance"}   # words that neither allow nor forbid anything
 
@@ -312,7 +313,7 @@ def _least_end(vocabulary, letters, grammar):
         if key not in parts:
             alone = {**schema, "x-guidance": root.get("x-guidance", {})}
             matcher = vocabulary.new(vocabulary.bytes, json.dumps({"grammars": [{"json_schema": alone}]}))
-            end = None if matcher.is_error() else _shortest_end(matcher)
+            end = None if matcher.is_error() else _shortest_end(matcher, tries=_OF_A_PART)
             parts[key] = end and end.decode("utf-8", "replace")
         return parts[key]
     known,before = {},None
