@@ -175,7 +175,8 @@ _LATER = 6.0     # By how many tokens what is unlikely is put off
 def _shortest_end(
     matcher,          # Of bytes; stays as it is
     known=b"",        # How it could have been ended before
-    tries=20_000      # How many ways on are looked at, before the first one is taken
+    tries=20_000,     # How many ways on are looked at, before the first one is taken
+    words=()          # Of the grammar; some of them may end a text in which everything is allowed
 ):
     "A short text with which what the matcher has read is complete; None if none is found."
     places = [(0.0, 0, b"", matcher, ("", 0), b"")]
@@ -201,7 +202,7 @@ def _shortest_end(
         tries -= len(others or likely)
         for added,after in _different(at, others or likely):
             go(cost + 1, text + added, after, _shaped(shape, added))
-    return _by_and_by(b"", matcher, known) or (_by_and_by(*places[0][2:4], known) if places else None)
+    return _by_and_by(b"", matcher, known, words) or (_by_and_by(*places[0][2:4], known, words) if places else None)
 
 # %% ../../nbs/25_mask.ipynb #dc577039
 def _joined(matcher, forced, known):
@@ -257,7 +258,7 @@ def _different(matcher, letters):
         if place not in found: yield bytes([byte]),after
         found.add(place)
 
-def _by_and_by(text, matcher, known, most=5000):
+def _by_and_by(text, matcher, known, words, most=5000):
     "The first end that is found by going on; None if it is too far."
     at,before,same = matcher.deep_copy(),None,0
     while len(text) < most:
@@ -270,9 +271,23 @@ def _by_and_by(text, matcher, known, most=5000):
             before = mask
             ways = b"".join(_sorted(mask))
             added = ways[same % len(ways) if 0 < len(ways) <= _MANY else 0:][:1]
+            if len(ways) > _MANY: added = next((word for word in words if _leads_out(at, word, mask)), added)
         if not added or not at.consume_tokens(list(added)): return None
         text += added
     return None
+
+def _leads_out(matcher, word, mask):
+    "Whether something else may come after a word than before it."
+    after = matcher.deep_copy()
+    return after.consume_tokens(list(word)) and (after.is_accepting() or after.compute_bitmask() != mask)
+
+def _words(grammar):
+    "The texts that stand in a grammar; those of a schema are no signs of anything."
+    found = [] if grammar.startswith("{") else re.findall(r'"(?:[^"\\\n]|\\.)+"', grammar)
+    words = []
+    for text in dict.fromkeys(found):
+        with suppress(ValueError): words.append(json.loads(text).encode("utf-8", "replace"))
+    return words
 
 # %% ../../nbs/25_mask.ipynb #32b81e56
 _OF_A_PART = 2000   # Ways on that are looked at for a part of a schema
@@ -352,7 +367,7 @@ class Guide:
     ):
         self.vocabulary = vocabulary
         self.is_text = is_text
-        matcher,letters,self.end = vocabulary.begun.get(grammar) or self._first(grammar)
+        matcher,letters,self.end,self.words = vocabulary.begun.get(grammar) or self._first(grammar)
         self.matcher,self.letters = matcher.deep_copy(),letters.deep_copy()   # the same, in tokens and in bytes
         self.ended = False    # Can nothing more come?
         self.closed = False   # Was it ended because the tokens were used up?
@@ -361,12 +376,13 @@ class Guide:
         "What every guide of a grammar begins with."
         vocabulary = self.vocabulary
         matcher = vocabulary.new(vocabulary.tokenizer, grammar)
-        letters = vocabulary.new(vocabulary.bytes, vocabulary.in_letters(grammar))
+        in_letters = vocabulary.in_letters(grammar)
+        letters,words = vocabulary.new(vocabulary.bytes, in_letters),_words(in_letters)
         if matcher.is_error(): raise _not_held("grammar", matcher.get_error())
-        end = _least_end(vocabulary, letters, grammar) or _shortest_end(letters)
+        end = _least_end(vocabulary, letters, grammar) or _shortest_end(letters, words=words)
         if end is None or vocabulary.tokens(end) is None: raise _not_held("grammar", "nothing that fits it has an end")
         while len(vocabulary.begun) >= _GRAMMARS: vocabulary.begun.pop(next(iter(vocabulary.begun)))
-        return vocabulary.begun.setdefault(grammar, (matcher, letters, end))
+        return vocabulary.begun.setdefault(grammar, (matcher, letters, end, words))
 
     @property
     def needs(self) -> int:
@@ -428,7 +444,7 @@ class Guide:
         for end in ends:
             if _is_end(letters, end) and fits(end, room): return end
         for known in (self.end, b""):
-            end = _shortest_end(letters, known, _QUICK)
+            end = _shortest_end(letters, known, _QUICK, self.words)
             if end is not None and fits(end, room): return end
         return None
 

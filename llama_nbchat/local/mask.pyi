@@ -75,6 +75,7 @@ class Guide:
     vocabulary: Any
     is_text: Any
     end: Any
+    words: Any
     matcher: Any
     letters: Any
     ended: Any
