@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from fastcore.basics import patch
 
 from .errors import clipped, counted, printable, shown
+from .tables import as_table, in_lines
 from .installed import thread_time
 from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _lexer, _parser, safe_html,
     safe_markdown, safe_text)
@@ -79,6 +80,7 @@ class GrowingText:
         self.screen = screen
         self.clock = clock
         self.shown_at = -math.inf
+        self.cost = 0.0        # Seconds of work that it took to make it readable the last time
         self.answers = False   # Has any of the answer been shown?
         self.calls = None      # Where the last call is shown, as long as nothing follows it
         self.failure = None
@@ -102,7 +104,11 @@ def __call__(self:GrowingText,
     if delta.text or delta.reasoning or delta.progress: self.calls = None
     if delta.text or delta.reasoning:
         if not self._is_time(): return
-        self._show(self.screen.show, _as_code(reply), "" if self.answers else reply.reasoning)
+        start = thread_time()
+        text = _readable(reply, self.screen)
+        if reply.language: self.cost = thread_time() - start
+        if reply.text and not text: return
+        self._show(self.screen.show, text, "" if self.answers else reply.reasoning)
         self.answers = bool(reply.text)
     elif delta.progress and not reply.text: self.wait(*delta.progress)
 
@@ -132,14 +138,19 @@ def close(self:GrowingText,
 ):
     "Shows the finished text, and the note, if there is any of them."
     if note or self.shown_at > -math.inf or reply.has_begun:
-        self._show(self.screen.close, _as_code(reply, end=True), reply.reasoning, note, last=True)
+        self._show(self.screen.close, _readable(reply, self.screen, end=True), reply.reasoning, note, last=True)
 
 # %% ../nbs/30_display.ipynb #9c23f4a4
-def _as_code(reply, end=False):
-    "The text of a reply as Markdown: a block of code if it is written in some language."
-    if not reply.language or not reply.text: return reply.text
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", reply.text)), default=0))
-    return f"{fence}{reply.language}\n{reply.text}{chr(10) + fence if end else ''}"
+def _readable(reply, screen, end=False):
+    "The text of a reply as Markdown: a table or a block of code if it is written in some language."
+    text = reply.text
+    if not reply.language or not text: return text
+    if reply.language == "json":
+        table = as_table(text, whole=not end and getattr(screen, "prints", False))
+        if table or table == "" and not end: return table
+        text = in_lines(text)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{reply.language}\n{text}{chr(10) + fence if end else ''}"
 
 # %% ../nbs/30_display.ipynb #36d4a6ac
 @patch
@@ -188,10 +199,12 @@ def _call_html(call):
     return f"<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>{line}</summary>{inside}</details>"
 
 # %% ../nbs/30_display.ipynb #d29b9ca0
+_TIMES_AS_LONG = 25   # as it took to make the text readable, it stays as it is
+
 @patch
 def _is_time(self:GrowingText):
     interval = self.screen.interval
-    return interval < math.inf and self.clock() - self.shown_at >= interval
+    return interval < math.inf and self.clock() - self.shown_at >= max(interval, _TIMES_AS_LONG * self.cost)
 
 # %% ../nbs/30_display.ipynb #822b075f
 @patch
@@ -505,6 +518,7 @@ _TURNING = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"   # what stands before a line that w
 class TextScreen:
     "Standard output, or another text file."
     interval = 0
+    prints = True   # What is shown stays; only more can be shown
 
     def __init__(self,
         file:Any=None  # Anything with `write` and `flush`; None: whatever `sys.stdout` is

@@ -42,6 +42,7 @@ class GrowingText:
     screen: Any
     clock: Any
     shown_at: Any
+    cost: Any
     answers: Any
     calls: Any
     failure: Any
@@ -150,6 +151,7 @@ def answer_data(speaker: str, said: list[Message], note: str=..., font_size: int
 class TextScreen:
     """Standard output, or another text file."""
     interval: Any
+    prints: Any
     file: Any
     shown: Any
     thought: Any

@@ -292,7 +292,8 @@ def noted(
     "What an output notes beside the answer that it shows."
     known = turn.as_dict()
     about = {name: known[name] for name in _NOTED if name in known}
-    if turn.has_answer and printable(turn.text) == turn.text: del about["messages"][-1]["content"]   # it is shown
+    shown = turn.has_answer and not turn.language and printable(turn.text) == turn.text   # as it is
+    if shown: del about["messages"][-1]["content"]
     if turn.before is None: about["system"] = messages.system and messages.system.content
     if turn.instead_of is not None: about["instead_of"] = messages.id_of(turn.instead_of)
     return {"id": messages.id_of(turn), "before": messages.id_of(turn.before), **about}

@@ -88,6 +88,7 @@ def note(
 ) -> str:
     "What is said below an answer; nothing if it is complete and no figures are wanted."
     notes = [*_ending(chat, reply, params, stopped)]
+    if reply.thoughts_cut: notes.append(f"thoughts cut at {counted(reply.thoughts_cut, 'token')}")
     if old := _edited(reply): notes.append(f"instead of “{clipped(old.asked.text)}”")
     if later := _set_aside(chat, reply):
         it = "it" if len(later) == 1 else "them"

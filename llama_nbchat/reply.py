@@ -9,7 +9,7 @@ __all__ = ['figure', 'Usage', 'Timings', 'Delta', 'Reply']
 
 # %% ../nbs/02_reply.ipynb #27150f3f
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from numbers import Integral
 from typing import Any
@@ -78,6 +78,7 @@ class Delta:
     tool_calls: tuple = ()          # Functions to be called, each complete, in OpenAI's form
     rethought: bool = False         # Was all text so far no answer, but reasoning?
     called: Any = None              # From a chat with tools: a call that begins, and then the same with its result
+    thoughts_cut: int = field(default=0, repr=False)   # On the last piece: tokens after which thinking was ended
 
     def __post_init__(self):
         if type(self.text) is str and type(self.usage) is Usage and self.finish_reason is self.progress is None:
@@ -127,6 +128,7 @@ class Reply(Advises, called="reply", instead=_ELSEWHERE):
         self.finish_reason = None      # "stop": the model was done; "length": no more room; None: stopped, or not told
         self.interrupted = True        # Until it has ended; None: nobody knows
         self.error = None              # Why it failed, in words
+        self.thoughts_cut = 0          # Tokens after which thinking was ended; 0: it was not
         self.left_out = 0              # How many of the oldest turns the model did not get: they did not fit
         self.sent = None               # What it got in their place; None: the conversation
         self.asked_as = None           # The messages that it got in place of the prompt; None: the prompt
@@ -270,6 +272,7 @@ def grow(self:Reply,
     self._total += seconds
     if delta.usage is not None: self._usage = delta.usage
     if delta.finish_reason: self.finish_reason = delta.finish_reason
+    if delta.thoughts_cut: self.thoughts_cut = delta.thoughts_cut
     if delta.progress and delta.progress[0] == delta.progress[1]: self._prefill = self._prefill or self._total
     if self._first is None and _says(delta): self._first = self._total
     return self._add(self._apart.delta(delta))

@@ -9,7 +9,8 @@ import pytest
 from llama_cpp import Llama
 
 from llama_nbchat import Chat, ContextOverflowError, Engine, GenerationError, NotInstalledError, ParameterError
-from llama_nbchat.local.mask import Guide, Vocabulary, schema_grammar
+from llama_nbchat.local.mask import Guide, Vocabulary, _least_end, pattern_grammar, schema_grammar
+from llama_nbchat.structured import _closed
 from tests.conftest import moments
 from tests.schemas import Schemas
 from tools.benchmarks.random_model import STYLES, make, make_hybrid, make_recurrent, make_sliding
@@ -61,6 +62,71 @@ def test_schemas_at_random(engine):
         tried += 1
     print(f"{tried} schemas, {len(refused)} refused")
     assert len(refused) <= max(2, 0.05 * (tried + len(refused)))
+
+
+def test_every_budget(engine):
+    "From as few tokens as can be up to 60, each one: it parses, fits, and is not longer."
+    tried = 0
+    for seed in moments(120, 30):
+        schema = Schemas(1000 + seed).schema()
+        try: needs = Guide(engine.vocabulary or _vocabulary(engine), schema_grammar(schema)).needs
+        except ParameterError: continue
+        for most in range(max(1, needs), 61):
+            text, last = answer(engine, schema=schema, max_tokens=most, seed=seed + most)
+            check(text, schema)
+            assert last.usage.completion_tokens <= most and last.finish_reason in ("stop", "closed"), (seed, most)
+            tried += 1
+    print(f"{tried} budgets")
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    "An engine that never finds that an answer is over."
+    engine = opened(tmp_path_factory.mktemp("models") / "endless.gguf")
+    engine.decoder.ends = lambda token: False
+    return engine
+
+
+@pytest.mark.parametrize("form", ["[a-z]+", "([a-z]+ )*[a-z]+", ".*", r"\d+(\.\d*)?", "(ab|cd)+", {"type": "array", "items": {"type": "integer"}},
+    {"type": "string"}, {"type": "integer"}, {"type": "object"}, {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}}])
+def test_without_a_token_that_ends(endless, form):
+    "Nothing tells that an answer is at its end, but its form and the budget."
+    held = {"pattern" if isinstance(form, str) else "schema": form}
+    grammar = pattern_grammar(form) if isinstance(form, str) else schema_grammar(form)
+    needs = Guide(endless.vocabulary or _vocabulary(endless), grammar).needs
+    assert endless.vocabulary.ends == ()
+    for most in range(max(1, needs), 25):
+        text, last = answer(endless, **held, max_tokens=most, seed=most)
+        if isinstance(form, str): assert re.fullmatch(form, text), text
+        else: check(text, form)
+        assert last.usage.completion_tokens <= most and last.finish_reason in ("stop", "closed")
+
+
+def test_the_smallest_object_is_put_together(engine):
+    "Of classes as people have them, however deep they lie in each other, it comes from the schema, and fits; a search would give up."
+    import datetime
+    import uuid
+    from typing import Literal, Optional, Union
+    from pydantic import Field, TypeAdapter, create_model
+    address = create_model("Address", street=(str, ...), zip=(str, Field(pattern=r"^\d{5}$")), country=(Literal["DE", "FR"], ...))
+    person = create_model("Person", name=(str, Field(min_length=1)), age=(int, Field(ge=18, le=150)), born=(datetime.date, ...),
+        email=(Optional[str], None), addresses=(list[address], Field(min_length=2)))
+    order = create_model("Order", id=(uuid.UUID, ...), customer=(person, ...), ship=(address, ...), notes=(list[str], ...))
+    shop = create_model("Shop", name=(str, ...), orders=(list[order], Field(min_length=3)), offices=(dict[str, address], ...))
+    note = create_model("Note", text=(str, ...), by=(person, ...))
+    deep = order
+    for n in range(6): deep = create_model(f"Level{n}", inner=(deep, ...), others=(list[deep], ...), of=(str, ...))
+    for kind, most in ((person, 200), (order, 400), (shop, 1500), (Union[shop, note], 260), (list[order], 2), (deep, 800)):
+        adapter = TypeAdapter(kind)
+        grammar = schema_grammar({**_closed(adapter.json_schema()), "x-guidance": {"lenient": True}})
+        vocabulary = engine.vocabulary or _vocabulary(engine)
+        end = _least_end(vocabulary, vocabulary.new(vocabulary.bytes, grammar), grammar)
+        adapter.validate_json(end)
+        assert len(end) <= most and Guide(vocabulary, grammar).end == end
+    for ends in (Schemas(214), Schemas(264)):   # of which the search finds nothing
+        ends.definitions = []
+        schema = ends.some(5)
+        check(Guide(engine.vocabulary, schema_grammar(schema)).end.decode(), schema)
 
 
 def _vocabulary(engine):
@@ -117,6 +183,41 @@ def test_thoughts_end(thinker, thinking, held):
         assert bool(reply.reasoning) == (thinking != 0) and reply.written.count("</think>") == 1
         if held: check(reply.text, SCHEMA)
         if thinking == 1: assert len(thought) <= 4
+        assert reply.thoughts_cut <= (80 if thinking is None else thinking)
+
+
+def test_it_is_said_that_thoughts_were_cut(thinker, capsys, monkeypatch):
+    "Below the answer, with their number; not where the model has ended them by itself, nor where there were to be none."
+    from llama_nbchat.notes import note
+    mark = thinker.decoder.tokenize("</think>", special=True, begins=False)[0]
+    def said(thinking, **params):
+        chat = Chat(thinker, seed=1, max_tokens=60, temperature=2.0, footer=False)
+        reply = chat.prompt("abcd", thinking=thinking, **params)
+        return note(chat, reply, params)
+    assert "thoughts cut at 7 tokens" in said(7) and "thoughts cut at 7 tokens" in said(7, schema=SCHEMA)
+    assert "thoughts" not in said(0) and "thoughts" not in said(30, logit_bias={mark: 60.0})
+    assert "thoughts cut at" in said(None, schema=SCHEMA)   # by the room that the object needs
+
+
+@pytest.mark.parametrize("variable", ["enable_thinking", "thinking"])
+def test_templates_are_told_whether_to_think(tmp_path, variable):
+    "By the variable that they have: then the prompt is another one, and nothing has to be closed."
+    template = OWN.replace("assistant\n'", "assistant\n' + ('' if " + variable + " else '<think>\n\n</think>\n\n')")
+    engine = opened(tmp_path / "told.gguf", template=template, controls=["<think>", "</think>", "<|im_start|>"])
+    def prompt(**given): return engine._prepare(ASK, given).text
+    assert prompt(thinking=0).endswith("<think>\n\n</think>\n\n") and prompt(thinking=5).endswith("assistant\n")
+    for held in ({}, {"schema": SCHEMA}):
+        reply = Chat(engine, temperature=2.0, max_tokens=40, seed=1).prompt("abcd", thinking=0, **held)
+        assert not reply.reasoning and "</think>" not in reply.written
+        if held: check(reply.text, SCHEMA)
+
+
+def test_templates_without_such_a_variable(thinker):
+    "The prompt is what it was, and the first thing that is written is the closing mark."
+    assert not {"enable_thinking", "thinking"} & thinker.template.variables
+    assert thinker._prepare(ASK, {"thinking": 0}).text == thinker._prepare(ASK, {}).text
+    reply = Chat(thinker, temperature=2.0, max_tokens=20, seed=1).prompt("abcd", thinking=0)
+    assert reply.written.startswith("<think></think>") and not reply.reasoning
 
 
 def test_a_model_that_opens_its_thoughts(tmp_path):

@@ -228,7 +228,8 @@ def _deltas(self:Engine, messages, params):
         reason = yield from reading.read(written) if reading else written
         rest = writer.close(goes_on=reason == "length")
         rest,called = reading.close(rest) if reading else (rest, ())
-        yield Delta(rest, finish_reason=reason, usage=usage(), tool_calls=called)
+        cut = getattr(guide, "cut", 0)
+        yield Delta(rest, finish_reason=reason, usage=usage(), tool_calls=called, thoughts_cut=cut)
     finally:
         self._remember(prompt, writer)
         if prompt.held < len(prompt.tokens) and not prompt.begun: self._remember(prompt.as_shared(), writer)

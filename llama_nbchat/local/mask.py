@@ -86,6 +86,7 @@ class _Bytes:
     def __call__(self, text): return list(text)
 
 _LONGEST = 24   # Bytes of a token with which something is closed
+_COUNTED = 4000   # Texts of which it is known how many tokens they are
 
 class Vocabulary:
     "The tokens of a model, as masks are made for them. Raises `NotInstalledError`."
@@ -105,24 +106,46 @@ class Vocabulary:
         plain = (token for token in range(n) if not self.tokenizer.is_special_token(token))
         self.numbers = {piece: token for token in plain if len(piece := decoder.piece(token)) <= _LONGEST}
         self.single = frozenset(piece[0] for piece in self.numbers if len(piece) == 1)   # bytes that are tokens
+        self.longest = {}   # by its first byte, the length of the longest token
+        for piece in self.numbers:
+            if piece: self.longest[piece[0]] = max(len(piece), self.longest.get(piece[0], 0))
+        self.counts = {}    # of some texts, how many tokens they are
         self.begun = {}     # of the latest grammars, what every guide begins with
         self.letters = {}   # which letter stands for a control token in what is found out letter by letter
+
+    def first(self, text:bytes) -> bytes:
+        "The longest token with which a text begins; nothing if there is none."
+        longest = min(self.longest.get(text[0], 1), len(text))
+        return next((text[:n] for n in range(longest, 0, -1) if text[:n] in self.numbers), b"")
 
     def tokens(self, text:bytes) -> list[int]|None:
         "A few tokens that make this text; None if there are none."
         tokens = []
         while text:
-            size = next((n for n in range(_LONGEST, 0, -1) if text[:n] in self.numbers and n <= len(text)), 0)
-            if not size: return None
-            tokens.append(self.numbers[text[:size]])
-            text = text[size:]
+            if not (piece := self.first(text)): return None
+            tokens.append(self.numbers[piece])
+            text = text[len(piece):]
         return tokens
+
+    def count(self, text:bytes) -> int|None:
+        "How many tokens these are. Most texts are the rest of one that was counted before."
+        new = []
+        while text and text not in self.counts:
+            if not (piece := self.first(text)): return None
+            new.append(text)
+            text = text[len(piece):]
+        number = self.counts.get(text, 0)
+        if len(self.counts) > _COUNTED: self.counts.clear()
+        for rest in reversed(new):
+            number += 1
+            self.counts[rest] = number
+        return number
 
     def fits(self, text:bytes, room:int) -> bool:
         "Whether the text can be written with so many tokens."
         if len(text) <= room and self.single.issuperset(text): return True   # most often
-        tokens = self.tokens(text)
-        return tokens is not None and len(tokens) <= room
+        count = self.count(text)
+        return count is not None and count <= room
 
 # %% ../../nbs/25_mask.ipynb #9943cc0b
 _SPARE = [bytes([n]) for n in (*range(1, 9), *range(14, 32))]   # letters that stand for control tokens
@@ -154,7 +177,8 @@ _LATER = 6.0     # By how many tokens what is unlikely is put off
 def _shortest_end(
     matcher,          # Of bytes; stays as it is
     known=b"",        # How it could have been ended before
-    tries=20_000      # How many ways on are looked at
+    tries=20_000,     # How many ways on are looked at, before the first one is taken
+    words=()          # Of the grammar; some of them may end a text in which everything is allowed
 ):
     "A short text with which what the matcher has read is complete; None if none is found."
     places = [(0.0, 0, b"", matcher, ("", 0), b"")]
@@ -180,7 +204,7 @@ def _shortest_end(
         tries -= len(others or likely)
         for added,after in _different(at, others or likely):
             go(cost + 1, text + added, after, _shaped(shape, added))
-    return _by_and_by(*places[0][2:4]) if places else None
+    return _by_and_by(b"", matcher, known, words) or (_by_and_by(*places[0][2:4], known, words) if places else None)
 
 # %% ../../nbs/25_mask.ipynb #dc577039
 def _joined(matcher, forced, known):
@@ -236,15 +260,102 @@ def _different(matcher, letters):
         if place not in found: yield bytes([byte]),after
         found.add(place)
 
-def _by_and_by(text, matcher, most=2000):
+def _by_and_by(text, matcher, known, words, most=5000):
     "The first end that is found by going on; None if it is too far."
-    matcher = matcher.deep_copy()
-    for _ in range(most):
-        if matcher.is_accepting(): return text
-        added = matcher.compute_ff_bytes() or b"".join(_sorted(matcher.compute_bitmask()))[:1]
-        if not added or not matcher.consume_tokens(list(added)): return None
+    at,before,same = matcher.deep_copy(),None,0
+    while len(text) < most:
+        if at.is_accepting(): return text
+        added = at.compute_ff_bytes()
+        if added and (end := _joined(at, added, known)) is not None: return text + end
+        if not added:
+            mask = at.compute_bitmask()
+            same = same + 1 if mask == before else 0   # going round in circles: another byte may lead out
+            before = mask
+            ways = b"".join(_sorted(mask))
+            added = ways[same % len(ways) if 0 < len(ways) <= _MANY else 0:][:1]
+            if len(ways) > _MANY: added = next((word for word in words if _leads_out(at, word, mask)), added)
+        if not added or not at.consume_tokens(list(added)): return None
         text += added
     return None
+
+def _leads_out(matcher, word, mask):
+    "Whether something else may come after a word than before it."
+    after = matcher.deep_copy()
+    return after.consume_tokens(list(word)) and (after.is_accepting() or after.compute_bitmask() != mask)
+
+def _words(grammar):
+    "The texts that stand in a grammar; those of a schema are no signs of anything."
+    found = [] if grammar.startswith("{") else re.findall(r'"(?:[^"\\\n]|\\.)+"', grammar)
+    words = []
+    for text in dict.fromkeys(found):
+        with suppress(ValueError): words.append(json.loads(text).encode("utf-8", "replace"))
+    return words
+
+# %% ../../nbs/25_mask.ipynb #32b81e56
+_OF_A_PART = 2000   # Ways on that are looked at for a part of a schema
+_SAID = {"title", "description", "default", "examples", "$defs", "definitions", "discriminator",
+    "x-guidance"}   # words that neither allow nor forbid anything
+
+def _least(schema, known, of_part):
+    "The shortest text of what a schema allows; None if that is not known. `known` are those of references."
+    if not isinstance(schema, Mapping): return of_part({}) if schema is True else None
+    words = schema.keys() - _SAID
+    def least(part): return _least(part, known, of_part)
+    if words == {"$ref"}: return known.get(schema["$ref"])
+    if words in ({"anyOf"}, {"oneOf"}, {"allOf"}):
+        [parts] = (schema[word] for word in words)
+        if words == {"allOf"} and len(parts) > 1: return None
+        return min(filter(None, map(least, parts)), key=len, default=None)
+    if schema.get("type") == "object" and words <= {"type", "properties", "required", "additionalProperties"}:
+        properties,required = schema.get("properties", {}),schema.get("required", ())
+        if not properties.keys() >= set(required): return None
+        texts = {name: least(part) for name, part in properties.items() if name in required}
+        if None in texts.values(): return None
+        return f"{{{', '.join(f'{json.dumps(name, ensure_ascii=False)}: {text}' for name, text in texts.items())}}}"
+    if schema.get("type") == "array" and words <= {"type", "items", "prefixItems", "minItems", "maxItems"}:
+        number,first = schema.get("minItems", 0),schema.get("prefixItems", [])[:schema.get("minItems", 0)]
+        texts = [*map(least, first), *[least(schema.get("items", True))] * (number - len(first))]
+        return None if None in texts else f"[{', '.join(texts)}]"
+    return of_part(schema)
+
+# %% ../../nbs/25_mask.ipynb #5786fe42
+def _least_end(vocabulary, letters, grammar):
+    "The shortest text of what a schema allows; None for another grammar, or if it is not known."
+    try: root = json.loads(grammar)["grammars"][0]["json_schema"]
+    except (ValueError, LookupError, TypeError): return None
+    parts = {}
+    def of_part(schema):
+        key = json.dumps(schema)
+        if '"$ref"' in key: return None
+        if key not in parts:
+            alone = {**schema, "x-guidance": root.get("x-guidance", {})}
+            matcher = vocabulary.new(vocabulary.bytes, json.dumps({"grammars": [{"json_schema": alone}]}))
+            end = None if matcher.is_error() else _shortest_end(matcher, tries=_OF_A_PART)
+            parts[key] = end and end.decode("utf-8", "replace")
+        return parts[key]
+    known,before = {},None
+    references = set(_references(root))
+    while known != before:
+        before = dict(known)
+        for name in references:
+            text = _least(_part_of(root, name), known, of_part)
+            if text and len(text) < len(known.get(name) or text + " "): known[name] = text
+    text = _least(root, known, of_part)
+    return text.encode() if text and _is_end(letters, text.encode()) else None
+
+def _references(schema):
+    "The references in a schema."
+    if isinstance(schema, list): return [name for part in schema for name in _references(part)]
+    if not isinstance(schema, Mapping): return []
+    own = [schema["$ref"]] if isinstance(schema.get("$ref"), str) else []
+    return [*own, *(name for part in schema.values() for name in _references(part))]
+
+def _part_of(root, reference):
+    "What a reference stands for; None if it leads nowhere."
+    for name in reference.removeprefix("#").split("/")[1:]:
+        if not isinstance(root, Mapping): return None
+        root = root.get(name.replace("~1", "/").replace("~0", "~"))
+    return root
 
 # %% ../../nbs/25_mask.ipynb #2329e97e
 _GRAMMARS,_QUICK = 32,400   # How many grammars are remembered; ways on that are looked at in the middle of an answer
@@ -258,7 +369,7 @@ class Guide:
     ):
         self.vocabulary = vocabulary
         self.is_text = is_text
-        matcher,letters,self.end = vocabulary.begun.get(grammar) or self._first(grammar)
+        matcher,letters,self.end,self.words = vocabulary.begun.get(grammar) or self._first(grammar)
         self.matcher,self.letters = matcher.deep_copy(),letters.deep_copy()   # the same, in tokens and in bytes
         self.ended = False    # Can nothing more come?
         self.closed = False   # Was it ended because the tokens were used up?
@@ -267,28 +378,29 @@ class Guide:
         "What every guide of a grammar begins with."
         vocabulary = self.vocabulary
         matcher = vocabulary.new(vocabulary.tokenizer, grammar)
-        letters = vocabulary.new(vocabulary.bytes, vocabulary.in_letters(grammar))
+        in_letters = vocabulary.in_letters(grammar)
+        letters,words = vocabulary.new(vocabulary.bytes, in_letters),_words(in_letters)
         if matcher.is_error(): raise _not_held("grammar", matcher.get_error())
-        end = _shortest_end(letters)
+        end = _least_end(vocabulary, letters, grammar) or _shortest_end(letters, words=words)
         if end is None or vocabulary.tokens(end) is None: raise _not_held("grammar", "nothing that fits it has an end")
         while len(vocabulary.begun) >= _GRAMMARS: vocabulary.begun.pop(next(iter(vocabulary.begun)))
-        return vocabulary.begun.setdefault(grammar, (matcher, letters, end))
+        return vocabulary.begun.setdefault(grammar, (matcher, letters, end, words))
 
     @property
     def needs(self) -> int:
         "How many tokens it takes at least to end what was begun."
-        return len(self.vocabulary.tokens(self.end))
+        return self.vocabulary.count(self.end)
 
     def apply(self,
         scores   # Of all tokens, a numpy array, which is changed
     ):
         "Makes impossible what does not fit."
-        from numpy import frombuffer, uint8, unpackbits
+        from numpy import copyto, frombuffer, uint8, unpackbits
         mask = frombuffer(self.matcher.compute_bitmask(), uint8)
-        allowed = unpackbits(mask, count=len(scores), bitorder="little")
-        if not self.vocabulary.ends: allowed[-1] = 0
-        if not allowed.any(): allowed[self._soonest()] = 1
-        scores[allowed == 0] = float("-inf")
+        allowed = unpackbits(mask, count=len(scores), bitorder="little").view(bool)
+        if not self.vocabulary.ends: allowed[-1] = False
+        if not mask.any() or not allowed.any(): allowed[self._soonest()] = True
+        copyto(scores, float("-inf"), where=~allowed)
 
     def take(self,
         token:int,  # That was chosen
@@ -334,7 +446,7 @@ class Guide:
         for end in ends:
             if _is_end(letters, end) and fits(end, room): return end
         for known in (self.end, b""):
-            end = _shortest_end(letters, known, _QUICK)
+            end = _shortest_end(letters, known, _QUICK, self.words)
             if end is not None and fits(end, room): return end
         return None
 
@@ -369,6 +481,9 @@ class Calls:
 
     @property
     def closed(self) -> bool: return self.guide is not None and self.guide.closed
+
+    @property
+    def cut(self) -> int: return getattr(self.first, "cut", 0)
 
     def is_free(self) -> bool:
         "Whether there is nothing to make impossible now."
@@ -428,6 +543,7 @@ class Thinking:
         self.decoder,self.marks,self.most,self.then,self.answer = decoder,marks,most,then,answer
         self.opened = opened
         self.thought = self.head = 0    # how many tokens were thought, and how many are in the head of a part
+        self.cut = 0                    # after how many tokens its thoughts were ended; 0: they were not
         self.forced = []                # tokens that have to come next
         self.texts = codecs.getincrementaldecoder("utf-8")("replace")
         self.apart = Apart({**REASONING, **marks})
@@ -479,7 +595,9 @@ def take(self:Thinking, token, left):
     "Notes what is written. Gives the closing mark instead, token by token, when there is no room for more thoughts."
     if not self.forced and self.answering: return token if self.then is None else self.then.take(token, left)
     if not self.forced and self.apart.state == "start": return self._begin(token, left)
-    if not self.forced and not self._may_think(token, left): self.forced = self._closing()
+    if not self.forced and not self._may_think(token, left):
+        self.forced = self._closing()
+        if not self.decoder.ends(token): self.cut = self.thought
     if self.forced: token = self.forced.pop(0)
     else: self.thought += 1
     self.head = self.head + 1 if self.apart.state == "head" else 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 from typing import Any
 from collections.abc import Callable
 from collections.abc import Mapping
+from itertools import count
 from llama_nbchat.errors import ParameterError
 
 __all__ = ['Vocabulary', 'Guide', 'Calls', 'Thinking', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'has_masks']
@@ -40,6 +41,8 @@ class Vocabulary:
     bytes: Any
     numbers: Any
     single: Any
+    longest: Any
+    counts: Any
     begun: Any
     letters: Any
     tokenizer: Any
@@ -47,8 +50,16 @@ class Vocabulary:
     def __init__(self, decoder: Any):
         ...
 
+    def first(self, text: bytes) -> bytes:
+        """The longest token with which a text begins; nothing if there is none."""
+        ...
+
     def tokens(self, text: bytes) -> list[int] | None:
         """A few tokens that make this text; None if there are none."""
+        ...
+
+    def count(self, text: bytes) -> int | None:
+        """How many tokens these are. Most texts are the rest of one that was counted before."""
         ...
 
     def fits(self, text: bytes, room: int) -> bool:
@@ -64,6 +75,7 @@ class Guide:
     vocabulary: Any
     is_text: Any
     end: Any
+    words: Any
     matcher: Any
     letters: Any
     ended: Any
@@ -111,6 +123,10 @@ class Calls:
     def closed(self) -> bool:
         ...
 
+    @property
+    def cut(self) -> int:
+        ...
+
     def is_free(self) -> bool:
         """Whether there is nothing to make impossible now."""
         ...
@@ -133,6 +149,7 @@ class Thinking:
     opened: Any
     thought: Any
     head: Any
+    cut: Any
     forced: Any
     texts: Any
     apart: Any

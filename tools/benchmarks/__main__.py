@@ -1,6 +1,6 @@
 """What the chat costs beyond llama.cpp itself. All competitors take turns in one run; what counts are the ratios.
 
-`python -m benchmarks [name ...]` runs all benchmarks or those named, prints the table and writes benchmarks/results.json. The models, of random
+`python -m tools.benchmarks [name ...]` runs all benchmarks or those named, prints the table and writes tools/benchmarks/results.json. The models, of random
 weights and real shapes, are made into a cache folder on first use (1 GB).
 """
 import contextlib
@@ -175,7 +175,7 @@ def restarted(rounds=3):
         times["alone"].append(first_token(chat, WORDS[n]))
         chat.model.save_state(folder/"state")
         (folder/"messages.json").write_text(json.dumps(chat.messages.get_messages()))
-        found = subprocess.run([sys.executable, "-m", "benchmarks", "--again", str(folder), WORDS[n]], capture_output=True, check=True, text=True)
+        found = subprocess.run([sys.executable, "-m", "tools.benchmarks", "--again", str(folder), WORDS[n]], capture_output=True, check=True, text=True)
         loading, seconds = json.loads(found.stdout.splitlines()[-1])
         times["loading"].append(loading)
         times["restarted"].append(seconds)
@@ -254,7 +254,30 @@ def age(turns=1000, n_ctx=8192):
     return dict(ms=at, prompt_tokens=chat.last.usage.prompt_tokens, ratio=at[turns] / at[20])
 
 
-BENCHMARKS = tiny_speed, big_speed, evaluated, alternating, restarted, forks, prefill, age
+# What an answer costs that is held to a schema.
+
+OBJECTS = {"type": "array", "minItems": 8, "items": {"type": "object", "required": ["name", "about", "legs"], "additionalProperties": False,
+    "properties": {"name": {"type": "string"}, "about": {"type": "string"}, "legs": {"type": "integer"}}}}
+
+
+def mask(tokens=120, rounds=12):
+    "Milliseconds of a token of SmolLM2, free and held to a schema, on the clock and of work: answers of one length, in pairs."
+    engine, schema = load("smollm2"), {"schema": OBJECTS}
+    found = {"free": [], "held": []}
+    for n in range(rounds + 1):
+        for way in (("free", "held"), ("held", "free"))[n % 2]:
+            marks, params = [], schema if way == "held" else {}
+            for delta in engine.stream(said(f"Write a long story about {n + 2} herons."), temperature=0.0, max_tokens=tokens + 60, **params):
+                if delta.usage and delta.usage.completion_tokens: marks.append((delta.usage.completion_tokens, time.perf_counter(), time.process_time()))
+                if marks and marks[-1][0] >= tokens: break
+            (first, *begin), (last, *end) = marks[0], marks[-1]
+            assert last == tokens, f"an answer of {last} tokens is no measure"
+            if n: found[way].append([1000 * (b - a) / (last - first) for a, b in zip(begin, end)])   # the first round warms up
+    clock, work = (median(held[n] / free[n] for held, free in zip(found["held"], found["free"])) for n in (0, 1))
+    return dict(ms={way: [median(column) for column in zip(*rows)] for way, rows in found.items()}, ratio=clock, ratio_of_work=work)
+
+
+BENCHMARKS = tiny_speed, big_speed, evaluated, alternating, restarted, forks, prefill, age, mask
 
 
 def main(names):
