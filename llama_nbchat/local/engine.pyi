@@ -20,6 +20,7 @@ class Engine(Advises, ChatModel):
     decoder: Any
     name: Any
     n_ctx: Any
+    called: Any
     template: Any
     defaults: Any
     parameters: Any
@@ -78,6 +79,8 @@ class _Asked(Prompt):
     stops: list[str] = ...
     guide: Any = ...
     tools: list[dict] = ...
+    messages: list[dict] = ...
+    plain: str = ...
 
     def as_shared(self):
         """The part of it that the next turn shares."""
