@@ -10,6 +10,7 @@ __all__ = ['has_masks', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'Vo
 # %% ../../nbs/25_mask.ipynb #c7f50934
 import codecs
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -128,7 +129,8 @@ _LATER = 6.0     # By how many tokens what is unlikely is put off
 def _shortest_end(
     matcher,          # Of bytes; stays as it is
     known=b"",        # How it could have been ended before
-    tries=20_000      # How many ways on are looked at
+    tries=20_000,     # How many ways on are looked at
+    closing=()        # Texts with which a free text may be closed
 ):
     "A short text with which what the matcher has read is complete; None if none is found."
     places = [(0.0, 0, b"", matcher, ("", 0), b"")]
@@ -151,10 +153,23 @@ def _shortest_end(
             seen.add((mask, shape))
             likely,unlikely = _sorted(mask)
             if unlikely: go(cost + _LATER, text, at, shape, unlikely)
+            for added in closing if len(likely) + len(unlikely) > _MANY else ():
+                after = at.deep_copy()
+                if after.consume_tokens(list(added)) and (after.is_accepting() or after.compute_bitmask() != mask):
+                    go(cost + 1 + _FORCED * len(added), text + added, after, _shaped(shape, added))
         tries -= len(others or likely)
         for added,after in _different(at, others or likely):
             go(cost + 1, text + added, after, _shaped(shape, added))
     return _by_and_by(*places[0][2:4]) if places else None
+
+# %% ../../nbs/25_mask.ipynb #a7f297fd
+def _closings(grammar):
+    "The texts that close free texts in a grammar in Lark, the shortest first."
+    rules = [line.partition(":")[2] for line in grammar.splitlines() if line[:1].isupper()]
+    found = [text for rule in rules for text in _IN_RULES.findall(rule) if text.startswith('"')]
+    return sorted((json.loads(text).encode() for text in {*found}), key=len)
+
+_IN_RULES = re.compile(r'''"(?:[^"\\]|\\.)*"|/(?:[^/\\]|\\.)*/''')   # texts and patterns
 
 # %% ../../nbs/25_mask.ipynb #dc577039
 def _joined(matcher, forced, known):
@@ -232,6 +247,7 @@ class Guide:
         self.vocabulary = vocabulary
         matcher,letters,self.end = vocabulary.begun.get(grammar) or self._first(grammar)
         self.matcher,self.letters = matcher.deep_copy(),letters.deep_copy()   # the same, in tokens and in bytes
+        self.closing = _closings(grammar)
         self.ended = False    # Can nothing more come?
         self.closed = False   # Was it ended because the tokens were used up?
 
@@ -240,7 +256,7 @@ class Guide:
         vocabulary = self.vocabulary
         matcher,letters = (vocabulary.new(tokenizer, grammar) for tokenizer in (vocabulary.tokenizer, vocabulary.bytes))
         if matcher.is_error(): raise _not_held("grammar", matcher.get_error())
-        end = _shortest_end(letters)
+        end = _shortest_end(letters, closing=_closings(grammar))
         if end is None or vocabulary.tokens(end) is None: raise _not_held("grammar", "nothing that fits it has an end")
         while len(vocabulary.begun) >= _GRAMMARS: vocabulary.begun.pop(next(iter(vocabulary.begun)))
         return vocabulary.begun.setdefault(grammar, (matcher, letters, end))
@@ -303,7 +319,7 @@ class Guide:
         for end in ends:
             if _is_end(letters, end) and fits(end, room): return end
         for known in (self.end, b""):
-            end = _shortest_end(letters, known, _QUICK)
+            end = _shortest_end(letters, known, _QUICK, self.closing)
             if end is not None and fits(end, room): return end
         return None
 
@@ -316,7 +332,7 @@ def read(self:Guide,
     for token in self.vocabulary.tokens(text.encode("utf-8", "replace")) or [-1]:
         if token < 0 or not self._go_on(token, 2**31):
             raise _not_held("grammar", f"what was begun, {clipped(text)!r}, does not fit it")
-    self.end = _shortest_end(self.letters, self.end) or self.end
+    self.end = _shortest_end(self.letters, self.end, closing=self.closing) or self.end
 
 # %% ../../nbs/25_mask.ipynb #41f6b04b
 _CHANNELS = CONTROL[:2]   # with one of these a part of an answer in channels begins; a head follows, and then:

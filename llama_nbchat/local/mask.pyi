@@ -59,6 +59,7 @@ class Guide:
     end: Any
     matcher: Any
     letters: Any
+    closing: Any
     ended: Any
     closed: Any
 
