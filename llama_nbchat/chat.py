@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -26,7 +26,7 @@ from .conversation import ChatMessages
 from .document import noted
 from .display import GrowingText, called, conversation, open_screen
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    check_parameters, counted, made_printable)
+    ToolError, check_parameters, counted, made_printable, shown)
 from .exclusive import Claim, Worker, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
@@ -126,12 +126,17 @@ def _rerun(chat, rerun):
     raise ParameterError(f'rerun is "replace" or "append", not {rerun!r}.', name="rerun", nearest=None)
 
 # %% ../nbs/40_chat.ipynb #db9fcf15
-def _tools_of(tools, confirm):
-    "The functions that a model may call, None without any; and the parameters for those that are dicts."
-    if isinstance(tools, Tools): return tools,{}
-    tools = list(tools or ())
-    if tools and all(isinstance(tool, Mapping) for tool in tools): return None,{"tools": tools}
-    return (Tools(tools, confirm) if tools else None),{}
+def _tools(chat, tools):
+    "The functions that the model may call; may be set to a list of others, or to None."
+    if isinstance(tools, Tools) or not tools: return tools or None
+    if isinstance(tools, Iterable) and not isinstance(tools, (str, Mapping)): return Tools(tools, chat._confirm)
+    raise ToolError(f"tools is a list of functions, as in tools=[orbit], not {shown(tools)}.", name=None)
+
+def _max_calls(chat, number):
+    "How many calls a turn may have; then the model has to answer."
+    if isinstance(number, Integral) and not isinstance(number, bool) and number >= 0: return number
+    raise ParameterError(f"max_calls is a number of calls, such as 8, not {shown(number)}.", name="max_calls",
+        nearest=None)
 
 # %% ../nbs/40_chat.ipynb #0790ed69
 class Chat(Advises, called="chat", instead=_ELSEWHERE):
@@ -144,6 +149,8 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
     overflow = _checked("overflow", _overflow)
     font_size = _checked("font_size", _font_size)
     rerun = _checked("rerun", _rerun)
+    tools = _checked("tools", _tools)
+    max_calls = _checked("max_calls", _max_calls)
     store = None    # What keeps each chat that is not told another one: anything with `attach(chat)`
 
     def __init__(self,
@@ -176,8 +183,11 @@ class Chat(Advises, called="chat", instead=_ELSEWHERE):
         elif is_address(llm): check_before_asking(llm, params)
         vars(self)["model"] = load(llm)
         self.max_calls = max_calls
-        self.tools,given = _tools_of(tools, confirm)
-        self.params = {**params, **given}
+        self._confirm = confirm
+        if isinstance(tools, (list, tuple)) and tools and all(isinstance(tool, Mapping) for tool in tools):
+            tools,params = None,{**params, "tools": list(tools)}
+        self.tools = tools
+        self.params = params
         if store is not None: self.store = store
         if self.store is not None: self.store.attach(self)
 
@@ -205,6 +215,10 @@ def _check(self:Chat, params):
     if self.tools and not can(self.model, "tools"):
         raise ParameterError(f"{trait(self.model, 'name')} can't call functions: leave tools out.", name="tools",
             nearest=None)
+    if self.tools: self.tools.choice(params.get("tool_choice"))
+    elif _is_call(params.get("tool_choice")) and not tools:
+        raise ParameterError("There is nothing to choose from: hand functions over with the chat, as in Chat(model, "
+            "tools=[...]).", name="tool_choice", nearest=None)
 
 # %% ../nbs/40_chat.ipynb #9fae07a2
 @patch
@@ -234,13 +248,16 @@ def _part(self:Chat, reply, draft, params):
     try:
         reply.begin(partial(Apart, trait(self.model, "marks")))
         start = working_time()
-        deltas = self.model.stream(draft, **_whole({**self.params, **params, **self._offered(reply)}))
+        deltas = self.model.stream(draft, **_whole(self._asking(reply, params)))
         for delta in deltas:
             delta = reply.grow(delta, working_time() - start)
             for watcher in self.watchers: _tell(watcher, reply, delta)
             yield delta
             start = working_time()
         yield reply.complete()
+        if self.tools and _is_call({**self.params, **params}.get("tool_choice")) and not (reply.made or reply.wanted):
+            warnings.warn(f"{reply.model} was to call a function, and did not: it does not keep to tool_choice.",
+                stacklevel=2)
     except ChatError as error:
         reply.error = told(error)   # here already: watchers are told of the end before the error gets out
         raise
@@ -253,9 +270,22 @@ def _part(self:Chat, reply, draft, params):
 
 # %% ../nbs/40_chat.ipynb #7e9e4f85
 @patch
-def _offered(self:Chat, reply):
-    "The tools, as a parameter for the model."
-    return {"tools": self.tools.as_dicts()} if self.tools and len(reply.made) < self.max_calls else {}
+def _asking(self:Chat, reply, params):
+    "The parameters for the model, with the tools that it may call now."
+    given = {**self.params, **params}
+    if not self.tools: return given
+    choice = self.tools.choice(given.pop("tool_choice", None))
+    if len(reply.made) >= self.max_calls:
+        return {**given, **self._told_of(), "tool_choice": "none"} if can(self.model, "tool_choice") else given
+    return {**given, **self._told_of(), **({"tool_choice": choice} if choice and not reply.made else {})}
+
+def _is_call(choice): return choice not in (None, "auto", "none")
+
+# %% ../nbs/40_chat.ipynb #3eef9056
+@patch
+def _told_of(self:Chat):
+    "The tools as a parameter."
+    return {"tools": self.tools.as_dicts()} if self.tools and can(self.model, "tools") else {}
 
 # %% ../nbs/40_chat.ipynb #c056f93e
 @patch
@@ -378,7 +408,7 @@ def _whole(value):
 @patch
 def _count(self:Chat, messages):
     "How many tokens the messages take. Raises `GenerationError` if the model gives no number."
-    try: found = trait(self.model, "count")(messages)
+    try: found = trait(self.model, "count")(messages, **self._told_of())
     except ChatError: raise
     except Exception as error:
         raise GenerationError(f"The model can't count: {type(error).__name__}: {told(error)}"

@@ -36,10 +36,10 @@ class Chat(Advises):
     overflow: Any
     font_size: Any
     rerun: Any
+    tools: Any
+    max_calls: Any
     store: Any
     watchers: Any
-    max_calls: Any
-    tools: Any
 
     def __init__(self, llm: Any | None=..., system_message: str | None=..., *, font_size: int=..., overflow: str | Callable=..., footer: bool | None=..., images: bool | None=..., rerun: str=..., store: Any | None=..., tools: Iterable=..., max_calls: int=..., confirm: bool | Callable=..., **params):
         ...

@@ -194,10 +194,12 @@ def _explained(self:CompletionModel, error, pieces):
 # %% ../nbs/12_completion.ipynb #c122d9b0
 @patch
 def count(self:CompletionModel,
-    messages:list[dict]  # The conversation
-) -> int:  # Tokens, the template's marks included: an estimate
+    messages:list[dict],  # The conversation
+    tools:list[dict]=()   # The functions that the model is told of
+) -> int:                 # Tokens, the template's marks included: an estimate
     "About how many tokens of the context window the conversation takes."
     tokenize = getattr(self.llm, "tokenize", None)
-    if tokenize is None: return ChatModel.count(self, messages)
+    if tokenize is None: return ChatModel.count(self, messages, tools)
     def tokens(text): return len(tokenize(text.encode("utf-8", "replace"), add_bos=False, special=False))
-    return beside(self.llm, lambda: sum(8 + tokens(str(message["content"])) for message in messages))
+    texts = [*(str(message["content"]) for message in messages), *map(json.dumps, tools)]
+    return beside(self.llm, lambda: sum(8 + tokens(text) for text in texts))

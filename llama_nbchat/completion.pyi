@@ -25,7 +25,7 @@ class CompletionModel(ChatModel):
         """The answer, piece by piece; the last `Delta` says why it ended. Raises `ChatError` if there is none."""
         ...
 
-    def count(self, messages: list[dict]) -> int:
+    def count(self, messages: list[dict], tools: list[dict]=...) -> int:
         """About how many tokens of the context window the conversation takes."""
         ...
 

@@ -70,7 +70,7 @@ def _save_state(self:Chat, path):
     tip = self.messages.tip
     if tip is None or tip.sent is None: known = alternating(self.messages)
     else: known = [*tip.sent, *tip.as_dicts()[bool(tip.asked):]]
-    self.model.save_state(path, known)
+    self.model.save_state(path, known, **self._told_of())
 
 # %% ../nbs/44_keep.ipynb #3a4b8c8a
 def write_text(

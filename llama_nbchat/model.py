@@ -8,6 +8,7 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/model.html.md"""
 __all__ = ['ChatModel', 'is_model', 'trait', 'can', 'window']
 
 # %% ../nbs/11_model.ipynb #91def662
+import json
 from collections.abc import Iterator, Mapping
 
 from .errors import ModelTypeError
@@ -41,10 +42,12 @@ class ChatModel:
             llm=self)
 
     def count(self,
-        messages:list[dict]   # The conversation, as for `stream`
+        messages:list[dict],      # The conversation, as for `stream`
+        tools:list[dict]=()       # The functions that the model is told of, for one that can "tools"
     ) -> int:
         "How many tokens of the context window the conversation takes: an estimate, a little too high."
-        return sum(_MARKS + -(-len(_bytes_of(message)) // _BYTES) for message in messages)
+        texts = [*map(_bytes_of, messages), *(json.dumps(tool).encode() for tool in tools)]
+        return sum(_MARKS + -(-len(text) // _BYTES) for text in texts)
 
 # %% ../nbs/11_model.ipynb #59d99d16
 _BYTES,_MARKS = 4,8   # Of a token; tokens around each message

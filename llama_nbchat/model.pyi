@@ -24,7 +24,7 @@ class ChatModel:
         """The answer, piece by piece; closing the iterator stops the model. Raises a `ChatError` for what fails."""
         ...
 
-    def count(self, messages: list[dict]) -> int:
+    def count(self, messages: list[dict], tools: list[dict]=...) -> int:
         """How many tokens of the context window the conversation takes: an estimate, a little too high."""
         ...
 

@@ -126,6 +126,7 @@ class ServerModel(ChatModel):
         self._ratio = 1.0           # of tokens as told to tokens as estimated
         self._before = [],0,0       # what was sent before, how many tokens that was expected to be, and how many it was
         self._counts = True         # as long as the server has not refused to count
+        self._tells_of_tools = None # whether its model is told of functions, once that has been looked at
         self._told = {}             # what the server said when it was asked what it is
         self._kind = self._find_kind()
         self.model = self._find_model(model)   # as the server calls it, and for people:
@@ -195,8 +196,9 @@ class _Client:
             else [])
         self._quick,self._find = timeout or _QUICK,timeout or _CONNECT
         local = urlsplit(base).hostname in _LOOPBACK
+        encrypted = urlsplit(base).scheme != "http"   # only then are certificates read, which takes 50 ms
         self._http = httpx.Client(follow_redirects=False, trust_env=not local, event_hooks={"request": [self._sign]},
-            timeout=httpx.Timeout(timeout or _LONG, connect=self._find))
+            verify=encrypted, timeout=httpx.Timeout(timeout or _LONG, connect=self._find))
         self._client = openai.OpenAI(base_url=base, api_key=self._key, max_retries=0, http_client=self._http)
         self.root = re.sub(r"/v1$", "", base)
 
@@ -334,15 +336,18 @@ _COUNTED = {   # The path, and what stands where in the answer
 
 @patch
 def count(self:ServerModel,
-    messages:list[dict]  # The conversation
-) -> int:                # Tokens: exact where the server counts, an estimate else
+    messages:list[dict],  # The conversation
+    tools:list[dict]=()   # The functions that the model is told of
+) -> int:                 # Tokens: exact where the server counts, an estimate else
     "How many tokens of the context window the conversation takes."
     if self._counts and self._kind.name in _COUNTED:
         path,key = _COUNTED[self._kind.name]
-        found = figure(_at(self._ask.get(path, {"model": self.model, "messages": without_reasoning(messages)}), key))
+        asked = {"model": self.model, "messages": without_reasoning(messages)}
+        if tools: asked["tools"] = list(tools)
+        found = figure(_at(self._ask.get(path, asked), key))
         if found is not None: return found
         self._counts = False
-    return round(self._ratio * ChatModel.count(self, messages))
+    return round(self._ratio * ChatModel.count(self, messages, tools))
 
 # %% ../nbs/14_server.ipynb #028c111b
 _STANDARD = frozenset("""temperature top_p max_tokens stop seed presence_penalty frequency_penalty logit_bias logprobs
@@ -403,8 +408,22 @@ def stream(self:ServerModel,
 ) -> Iterator[Delta]:
     "The answer, piece by piece. Closing the iterator closes the request. Raises `ChatError` if there is none."
     request = self._request(messages, params)
-    expected = ChatModel.count(self, messages)
+    tools = params.get("tools") or ()
+    if tools: self._notice_if_left_out(messages, tools)
+    expected = ChatModel.count(self, messages, tools)
     return self._deltas(request, expected)
+
+# %% ../nbs/14_server.ipynb #4e5200d7
+@patch
+def _notice_if_left_out(self:ServerModel, messages, tools):
+    "Warns if the model is told nothing of the functions that it may call."
+    if self._tells_of_tools is not None or self._kind.name != "llama-server" or not self._counts: return
+    with_tools,without = self.count(messages, tools),self.count(messages)
+    self._tells_of_tools = not self._counts or with_tools > without
+    if self._tells_of_tools: return
+    warnings.warn(f"{self.name} is told nothing of functions: its chat template has no place for them, so it can't "
+        "call any. Start the server with a template that has (--chat-template-file), or load the model's file here, "
+        "as in load(path).", stacklevel=2)
 
 # %% ../nbs/14_server.ipynb #6892815c
 _TRIES,_LONGEST_WAIT = 4,60.0   # How often a busy server is asked, and how many seconds are waited in all

@@ -48,7 +48,7 @@ class ServerModel(ChatModel):
     def __repr__(self):
         ...
 
-    def count(self, messages: list[dict]) -> int:
+    def count(self, messages: list[dict], tools: list[dict]=...) -> int:
         """How many tokens of the context window the conversation takes."""
         ...
 

@@ -272,7 +272,7 @@ def quote(self:Chat,
         return quoted
     plain = text.replace('"', "'")
     asked = f"{prompt}\n\n{plain}"
-    if not can(self.model, "schema"): return self._until_it_fits(asked, read, params, _QUOTE)
+    if not can(self.model, "grammar"): return self._until_it_fits(asked, read, params, _QUOTE)
     grammar = _QUOTING + json.dumps({"substring_words": plain})
     return self._until_it_fits(asked, read, {**params, "grammar": grammar})
 

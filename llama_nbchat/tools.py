@@ -27,7 +27,7 @@ from typing import Any
 
 from fastcore.basics import patch
 
-from .errors import ToolError, clipped, counted, printable, shown
+from .errors import ParameterError, ToolError, clipped, counted, printable, shown
 from .installed import optional
 from .messages import told, whole_text
 
@@ -364,6 +364,19 @@ class Tools:
     def as_dicts(self) -> list[dict]:
         "The tools in OpenAI's form."
         return [tool.as_dict() for tool in self.tools.values()]
+
+# %% ../nbs/37_tools.ipynb #5dcc5b2a
+@patch
+def choice(self:Tools,
+    given:str|Mapping|None   # "auto", "required", "none", the name of a function, or a dict in OpenAI's form
+) -> str|dict|None:
+    "The same in OpenAI's form. Raises `ParameterError` for a function that there is not."
+    if given is None or isinstance(given, str) and given in ("auto", "required", "none"): return given
+    if isinstance(given, Mapping): given = (given.get("function") or given).get("name")
+    name = getattr(given, "__name__", given)
+    if name in self.tools: return {"type": "function", "function": {"name": name}}
+    raise ParameterError(f"There is no function {shown(name)} to choose. tool_choice is \"auto\", \"required\", "
+        f"\"none\", or a name: {', '.join(self.tools)}.", name="tool_choice", nearest=None)
 
 # %% ../nbs/37_tools.ipynb #936e298e
 @patch

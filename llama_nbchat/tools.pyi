@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from llama_nbchat.errors import ParameterError
 from llama_nbchat.errors import ToolError
 
 __all__ = ['Tool', 'Tools', 'Call', 'arguments_of', 'result_text', 'cut_in_the_middle']
@@ -86,6 +87,10 @@ class Tools:
 
     def as_dicts(self) -> list[dict]:
         """The tools in OpenAI's form."""
+        ...
+
+    def choice(self, given: str | Mapping | None) -> str | dict | None:
+        """The same in OpenAI's form. Raises `ParameterError` for a function that there is not."""
         ...
 
     def run(self, call: Mapping, before: Call | None=..., most: int | None=...) -> Call:

@@ -57,6 +57,7 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True   # else each answer, sent in two pieces, waits 40 ms for the other side
 
     def do_GET(self): self.do_POST()
 
@@ -452,6 +453,28 @@ def test_count_falls_back(monkeypatch):
         model = load(server.address)
         assert model.count([{"role": "user", "content": "x" * 400}]) == 108
         assert "counts about" in repr(model)
+
+
+@pytest.mark.parametrize("leaves_out", (True, False))
+def test_a_template_that_leaves_functions_out_is_named_once(leaves_out):
+    "Found by what the server counts; other servers are not asked."
+    def year(planet:str): return 687
+    def count(handler, request): return {"input_tokens": 40 + 60 * ("tools" in request and not leaves_out)}
+    with serving(**{**KINDS["llama-server"][0], "/v1/chat/completions/input_tokens": count}) as server:
+        chat = Chat(load(server.address), tools=[year])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2): chat("How long is a year on Mars?")
+        assert sum("told nothing of functions" in str(warning.message) for warning in caught) == leaves_out
+        assert int(chat.context) == (40 if leaves_out else 100)
+
+
+def test_quotations_are_checked_where_they_cannot_be_held():
+    "A grammar for masks is no server's."
+    with serving([sse(says('It says "green".', "stop")), sse(says('It says "red".', "stop"))], **KINDS["llama-server"][0]) as server:
+        quoted = Chat(load(server.address)).quote("Mars is red.", "Which colour has Mars?")
+        assert [words for _, words in quoted.quotations] == ["red"] and len(server.chats()) == 2
+        assert not [request for request in server.chats() if "grammar" in json.dumps(request)]
 
 
 def test_reasoning_progress_and_usage():

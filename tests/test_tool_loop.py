@@ -4,15 +4,18 @@ import os
 import signal
 import threading
 import time
+import warnings
+from typing import Literal
 
 import pytest
 
-from llama_nbchat import Chat, ChatMessages, Message, ScriptedModel
+from llama_nbchat import Chat, ChatMessages, Message, ScriptedModel, load
 from llama_nbchat.errors import GenerationError, ParameterError, ToolError
 from llama_nbchat.local.calls import as_call
 from llama_nbchat.model import ChatModel
 from llama_nbchat.reply import Delta
 from llama_nbchat.tools import Call, Tools
+from tests import test_calls
 from tools.templates import opened
 
 
@@ -234,13 +237,15 @@ def test_the_engine_calls(tmp_path, name):
     assert chat("Thanks").text == "You are welcome." and valid(chat.messages.get_messages())
 
 
-def test_what_is_made_up_after_a_call_is_cut_off(tmp_path):
+def test_what_is_made_up_after_a_call_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr("llama_nbchat.local.engine.has_masks", lambda: False)   # else it can't be written
     engine = writing(TEMPLATES["calls"], tmp_path, lambda engine: call_of(engine) + "\nThe result is 12 days.", "687 days.")
     chat = Chat(engine, tools=[year], footer=False)
     assert chat("Mars?").text == "687 days." and chat.last.messages[1].text == ""
 
 
-def test_a_call_that_was_cut_is_told(tmp_path):
+def test_a_call_that_was_cut_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("llama_nbchat.local.engine.has_masks", lambda: False)   # else it is closed
     engine = writing(TEMPLATES["calls"], tmp_path, lambda engine: call_of(engine)[:-20], "I could not.")
     reply = Chat(engine, tools=[year], footer=False)("Mars?")
     assert "no JSON" in reply.calls[0].error and reply.text == "I could not."
@@ -260,3 +265,123 @@ def test_results_forge_no_marks(tmp_path):
     prompt = engine._prepare(chat.messages.get_messages(), {"tools": Tools([forges]).as_dicts()})
     over = engine.decoder.tokenize("<|over|>", special=True, begins=False)[0]
     assert prompt.tokens.count(over) == 4   # of the list of tools, the prompt, the call, and the result
+
+
+# The engine, whose model is made of random weights, and writes what it may
+
+def note(text:str, tags:list[str], where:dict[str, int], how:Literal["short", "long \"one\""]="short", n:float|None=None): return "noted"
+def rest(): return "rested"
+
+
+def random_model(template, folder, begin=""):
+    "An engine whose answers begin so, once; everything else is left to chance, as far as the mask allows."
+    engine, _ = opened(template, folder)
+    sampler, begun = engine.decoder.sampler, iter(engine.decoder.tokenize(begin(engine) if callable(begin) else begin, special=True, begins=False))
+    def beginning(*given):
+        choose = sampler(*given)
+        return lambda: choose() if (token := next(begun, None)) is None else token
+    engine.decoder.sampler = beginning
+    return engine
+
+
+def by_chance(chat, prompt, **more): return chat(prompt, temperature=2.0, top_k=0, top_p=1.0, min_p=0.0, max_tokens=120, **more)
+
+
+@pytest.mark.parametrize("name", test_calls.FORMS)
+def test_a_call_that_was_begun_is_one_of_what_may_be_called(tmp_path, name):
+    "Whatever a model of random weights writes after the mark: a known name, and arguments that fit, and an end in time."
+    template = (test_calls.BEGIN + test_calls.FORMS[name][0] + test_calls.END).replace("<|call|>", "<|invoke|>")   # which ends no answer
+    marked = test_calls.FORMS[name][2] != "{"      # else it has to stand at the beginning
+    engine = random_model(template, tmp_path, lambda engine: "Let me look. " * marked + engine.calls.opens)
+    assert engine.calls.source == "learned"
+    for seed in range(6):
+        chat = Chat(engine, tools=[note, rest], footer=False, max_calls=20)
+        reply = by_chance(chat, "Note it", seed=seed, **({} if seed == 0 else {"tool_choice": ("required", "note", "rest", rest, as_call("note", {}))[seed - 1]}))
+        assert reply.calls and [call.error for call in reply.calls] == [None] * len(reply.calls), (seed, reply.calls)
+        if seed in (2, 5): assert {call.name for call in reply.calls} == {"note"}
+        if seed in (3, 4): assert {call.name for call in reply.calls} == {"rest"}
+        assert reply.messages[1].text == ("Let me look. " if marked and seed == 0 else "") and valid(chat.messages.get_messages())
+
+
+@pytest.mark.parametrize("most", (8, 20, 28, 36, 60))
+def test_a_call_is_closed_when_no_tokens_are_left_or_not_begun(tmp_path, most):
+    engine = random_model(TEMPLATES["calls"], tmp_path)
+    asked = {"messages": [{"role": "user", "content": "Note it"}], "tools": Tools([note]).as_dicts(), "temperature": 2.0}
+    try: deltas = list(engine.stream(**asked, tool_choice="required", max_tokens=most, seed=most))
+    except ParameterError as error: assert most < 40 and f"max_tokens={most} is too small for this call" in str(error)
+    else: assert most > 20 and [Tools([note]).tools["note"].check(call["function"]["arguments"]) for delta in deltas for call in delta.tool_calls]
+
+
+def test_a_model_that_wants_to_call_and_may_not_answers(tmp_path):
+    "However much it wants to."
+    engine = random_model(TEMPLATES["calls"], tmp_path)
+    begin = engine._control("<|begin_call|>")
+    asked = {"messages": [{"role": "user", "content": "Note it"}], "tools": Tools([note]).as_dicts(), "max_tokens": 80, "logit_bias": {begin: 100.0}, "seed": 1}
+    assert any(delta.tool_calls for delta in engine.stream(**asked))
+    deltas = list(engine.stream(**asked, tool_choice="none"))
+    assert not any(delta.tool_calls for delta in deltas) and len("".join(delta.text for delta in deltas)) > 50 and deltas[-1].finish_reason in ("length", "stop")
+
+
+def test_after_max_calls_the_prompt_is_the_same_and_the_model_answers(tmp_path):
+    engine = random_model(TEMPLATES["calls"], tmp_path)
+    chat = Chat(engine, tools=[rest], footer=False, max_calls=2, logit_bias={engine._control("<|begin_call|>"): 100.0})
+    reply = by_chance(chat, "Rest", seed=1)
+    assert [call.refused for call in reply.calls][:2] == [False, False] and reply.text
+    first = len(engine._tokens_of(chat.messages.get_messages()[:1], Tools([rest]).as_dicts()))
+    assert reply._usage.cached_tokens > first, "only the calls' results are new"
+
+
+def test_a_choice_is_named_and_counts_once():
+    chat, model = asked([MARS], "687.", "Hello.", [VENUS], "225.")
+    chat("Mars?", tool_choice="year")
+    assert [request.get("tool_choice") for request in model.requests] == [{"type": "function", "function": {"name": "year"}}, None]
+    chat("Hello", tool_choice="none")
+    assert model.requests[-1]["tool_choice"] == "none"
+    with pytest.raises(ParameterError, match='"required", "none", or a name: year'): chat("Venus?", tool_choice="moon")
+    with pytest.raises(ParameterError, match="hand functions over"): Chat(ScriptedModel("Hello"))("Venus?", tool_choice="required")
+    assert len(model.requests) == 3
+
+
+def test_a_model_that_does_not_keep_to_the_choice_is_named():
+    chat, _ = asked("I know it: 687.", [MARS], "687.")
+    with pytest.warns(UserWarning, match="was to call a function, and did not"): chat("Mars?", tool_choice="required")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chat("Mars?", tool_choice="required")
+
+
+def test_other_functions_can_be_set_and_nothing_else():
+    chat, model = asked("Hello.", confirm=lambda call: False)
+    for wrong in (year, "year", {"year": year}, 5):
+        with pytest.raises(ToolError, match="as in tools="): chat.tools = wrong
+        with pytest.raises(ToolError, match="as in tools="): Chat(model, tools=wrong)
+    for wrong in (-1, "8", None, True, 2.5):
+        with pytest.raises(ParameterError, match="a number of calls"): chat.max_calls = wrong
+    assert len(chat.tools) == 1 and chat.max_calls == 8
+    chat.tools = (rest, note)
+    assert [*chat.tools.tools] == ["rest", "note"] and chat.tools.confirm(None) is False
+    for none in (None, [], ()):
+        chat.tools = none
+        chat("Hello")
+        assert chat.tools is None and "tools" not in model.requests[-1]
+
+
+def test_what_the_model_is_told_of_functions_counts(tmp_path):
+    engine = random_model(TEMPLATES["calls"], tmp_path)
+    without, chat = Chat(engine, footer=False), Chat(engine, tools=[note, rest], footer=False)
+    for each in (without, chat): by_chance(each, "Hello", seed=1)
+    assert int(chat.context) > int(without.context) + 100
+    assert int(chat.context) - chat.last.usage.prompt_tokens <= chat.last.usage.completion_tokens + 3
+    small = load(engine.llm.model_path, n_ctx=500)
+    chat = Chat(small, tools=[note, rest], footer=False)
+    for n in range(30): by_chance(chat, "Tell me more about it")
+    assert chat.last.left_out and not any(reply.interrupted for reply in chat.messages.turns)
+
+
+def test_a_state_is_that_of_the_prompt_with_functions(tmp_path):
+    engine = random_model(TEMPLATES["calls"], tmp_path)
+    chat = Chat(engine, tools=[note, rest], footer=False)
+    by_chance(chat, "Hello", seed=1)
+    chat.save(tmp_path/"talk.json", state=True)
+    other = Chat.load(tmp_path/"talk.json", load(engine.llm.model_path, n_ctx=16_384), tools=[note, rest])
+    assert by_chance(other, "Go on", seed=2).usage.evaluated_tokens < 30 < other.last.usage.prompt_tokens

@@ -259,10 +259,11 @@ def _up_to_the_mark(self:CallReader):
     at = self.held.find(opens)
     if at >= 0 and self._may_open(self.held[:at]):
         self.within = True
-        return self._give(at)
-    if self.seen and not self.held.strip(): return ""      # spaces after a call
+        return self._give(at) if (self.said + self.held[:at]).strip() else self._give(at)[:0]
     begun = max((n for n in range(1, len(opens)) if self.held.endswith(opens[:n])), default=0)
-    return self._give(len(self.held) - begun)
+    known = len(self.held) - begun
+    spaces = (self.seen or not self.said) and not self.held[:known].strip()      # around a call
+    return "" if spaces else self._give(known)
 
 # %% ../../nbs/23_calls.ipynb #f27d6b25
 @patch
@@ -790,6 +791,16 @@ def grammar(self:CallFormat,
     start = lark.literal(first),f"({calls})",more,lark.literal(self.after)
     return "\n".join([f"start: {' '.join(filter(None, start))}", *lark.rules]) + "\n"
 
+# %% ../../nbs/23_calls.ipynb #13bb383f
+@patch
+def no_call(self:CallFormat) -> str:
+    "A grammar, in the same form, for any text without a call."
+    opens = _in_pattern(self.opens)
+    call = f"(?s:.*){opens}" if self._has_mark() else rf"\s*{opens}"
+    return f"start: TEXT\nTEXT: /(?s:.*\\S.*)/ & ~/{call}(?s:.*)/\n"
+
+def _in_pattern(text): return "".join(f"\\x{{{ord(sign):x}}}" for sign in text)
+
 # %% ../../nbs/23_calls.ipynb #713a766a
 _SIGN = r"[^\x00-\x08\x0b-\x1f\x7f]"   # what a text consists of
 
@@ -847,7 +858,8 @@ def _json_rule(schema, spelling=()):
     if spelling.get("sort_keys"): schema = _with_sorted_keys(schema)
     item,key = spelling.get("separators", (", ", ": "))
     layout = {"item_separator": item, "key_separator": key, "whitespace_flexible": False}
-    return f"%json {json.dumps(schema if 'indent' in spelling else {**schema, 'x-guidance': layout})}"
+    if "indent" in spelling: layout = {}
+    return f"%json {json.dumps({**schema, 'x-guidance': {**layout, 'lenient': True}})}"
 
 # %% ../../nbs/23_calls.ipynb #654e9909
 def _with_sorted_keys(schema):

@@ -66,6 +66,10 @@ class CallFormat:
         """A grammar in llguidance's form of Lark, for calls of these functions and nothing else."""
         ...
 
+    def no_call(self) -> str:
+        """A grammar, in the same form, for any text without a call."""
+        ...
+
 class _Broken(Exception):
     """What was taken for a call is none."""
     ...

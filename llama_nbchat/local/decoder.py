@@ -314,7 +314,8 @@ def restore_from_outside(self:Decoder,
 def sampler(self:Decoder,
     seed:int,   # Of the random numbers
     settings,   # `temp`, `top_k`, ..., as `Llama.generate` takes them
-    mask=None   # A function that changes the scores after all others
+    mask=None,  # A function that changes the scores after all others
+    free=bool   # Tells whether the mask has nothing to change this time
 ):              # A function that chooses a token after what was evaluated last
     "How to choose tokens. Raises `ParameterError` for settings that llama.cpp does not take."
     llm = self.llm
@@ -340,7 +341,7 @@ def sampler(self:Decoder,
         if mask is not None: mask(scores)
         return choose_plainly()
     def choose_masked():
-        mask(self._scores())
+        if not free(): mask(self._scores())
         return choose_plainly()
     return choose_processed if processors else choose_masked if mask is not None else choose_plainly
 

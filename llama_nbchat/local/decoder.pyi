@@ -89,7 +89,7 @@ class Decoder:
         """Like `restore`, for a state that need not be one."""
         ...
 
-    def sampler(self, seed: int, settings, mask=...):
+    def sampler(self, seed: int, settings, mask=..., free=...):
         """How to choose tokens. Raises `ParameterError` for settings that llama.cpp does not take."""
         ...
 

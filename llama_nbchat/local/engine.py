@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from collections import deque
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -31,7 +32,7 @@ from .calls import CallFormat, CallReader
 from .learned import call_format
 from .cache import WORTH_KEEPING, States, Transcripts, useful
 from .decoder import Decoder
-from llama_nbchat.local.mask import (Guide, Thinking, Vocabulary, has_masks, lark_grammar, pattern_grammar,
+from llama_nbchat.local.mask import (Calls, Guide, Thinking, Vocabulary, has_masks, lark_grammar, pattern_grammar,
     schema_grammar)
 from .template import MARK, ChatTemplate, Prompt, mark, named_token
 from .writer import Writer
@@ -55,7 +56,7 @@ _ENGINE_ELSEWHERE = {
 # %% ../../nbs/26_engine.ipynb #9db895be
 class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
     "A `ChatModel` over a `llama_cpp.Llama`, that evaluates each token of a conversation once."
-    can = frozenset(("resume", "state", "tools", *(["schema"] if has_masks() else [])))
+    can = frozenset(("resume", "state", "tools", *(["schema", "grammar", "tool_choice"] if has_masks() else [])))
     def __init__(self,
         llm:Any,                  # A `llama_cpp.Llama` that can write text
         chat_format:str=None,     # llama-cpp-python's name of the chat format; None: what the model's file tells
@@ -119,20 +120,21 @@ def _show_marks(self:Engine, names):
 # %% ../../nbs/26_engine.ipynb #ed8b52d3
 @patch
 def count(self:Engine,
-    messages:list[dict]  # The conversation
-) -> int:                # Tokens, with the marks of the chat template
+    messages:list[dict],  # The conversation
+    tools:list[dict]=()   # The functions that the model is told of
+) -> int:                 # Tokens, with the marks of the chat template
     "How many tokens of the context window the conversation takes."
-    return beside(self.llm, lambda: len(self._tokens_of(messages)))
+    return beside(self.llm, lambda: len(self._tokens_of(messages, tools)))
 
 # %% ../../nbs/26_engine.ipynb #8148929f
 @patch
-def _tokens_of(self:Engine, messages):
+def _tokens_of(self:Engine, messages, tools=()):
     "The tokens of a conversation, as they are in the cache if it was had with this engine."
-    messages,_,_ = self._with_calls(messages, {})
-    try: prompt = self.template.prompt(messages, {})
+    messages,told_of,_ = self._with_calls(messages, {"tools": list(tools)} if tools else {})
+    try: prompt = self.template.prompt(messages, told_of)
     except GenerationError:
         if messages and messages[-1]["role"] == "user": raise
-        prompt = self.template.prompt([*messages, {"role": "user", "content": ""}], {})
+        prompt = self.template.prompt([*messages, {"role": "user", "content": ""}], told_of)
     return self._tokens(prompt.text + prompt.begun, prompt.add_bos)
 
 # %% ../../nbs/26_engine.ipynb #d6246dba
@@ -217,14 +219,14 @@ def _deltas(self:Engine, messages, params):
     self.decoder.begin()
     self._recall(prompt.tokens)
     writer = Writer(self.decoder.piece, prompt.stops)
-    guide = prompt.guide
-    choose = self.decoder.sampler(prompt.seed, prompt.settings, guide and guide.apply)
+    reading = _Reading(self.calls, prompt, self.marks) if prompt.tools else None
+    guide = self._calling(prompt, reading, writer) if prompt.calls_freely else prompt.guide
+    choose = self.decoder.sampler(prompt.seed, prompt.settings, guide and guide.apply, getattr(guide, "is_free", bool))
     def usage(): return Usage(len(prompt.tokens), cached, len(writer.tokens))
     try:
         cached = yield from self._prefill(prompt.tokens, prompt.held)
         if prompt.opened and not prompt.begun: yield Delta(prompt.opened, usage=usage())
         written = self._decode(writer, choose, prompt.most, usage, guide)
-        reading = _Reading(self.calls, prompt, self.marks) if prompt.tools else None
         reason = yield from reading.read(written) if reading else written
         rest = writer.close(goes_on=reason == "length")
         rest,called = reading.close(rest) if reading else (rest, ())
@@ -319,6 +321,7 @@ class _Asked(Prompt):
     tools: list[dict] = ()            # What may be called, in OpenAI's form
     messages: list[dict] = ()         # The conversation
     plain: str = ""                   # What of the template's text the next prompt has in common with this one
+    calls_freely: bool = False        # Is each call held to what may be called, once the model has begun it?
 
     def as_shared(self):
         "The part of it that the next turn shares."
@@ -327,6 +330,7 @@ class _Asked(Prompt):
 # %% ../../nbs/26_engine.ipynb #942b7c3f
 _HELD_TO = {"schema": schema_grammar, "pattern": pattern_grammar, "grammar": lark_grammar}   # makes one grammar of it
 _THINKS = "enable_thinking", "thinking"   # variables of templates
+_NO_CALL = "answer without a call"        # and else free
 
 @patch
 def _taken_out(self:Engine, settings):
@@ -353,14 +357,14 @@ def _taken_out(self:Engine, settings):
 def _guide(self:Engine, prompt, held_to, thinking, most, room):
     "What the answer is held to. Raises `ParameterError` or `ContextOverflowError` if there is no room for it."
     if held_to is None and thinking is None: return None
-    if held_to is not None: self.vocabulary = self.vocabulary or Vocabulary(self.decoder)
     name,grammar = held_to or ("answer", None)
-    guide = None if grammar is None else Guide(self.vocabulary, grammar)
+    guide = None if grammar is None else Guide(self.vocabulary, grammar, is_text=name == _NO_CALL)
     marks = self._own_marks()
-    channels = len(self.decoder.tokenize(CONTROL[0], special=True, begins=False)) == 1
+    channels = all(len(self.decoder.tokenize(mark, special=True, begins=False)) == 1 for mark in CONTROL)
     begun = prompt.begun.replace(MARK, "")
     if thinking is not None or marks or channels or prompt.opened:
-        guide = Thinking(self.decoder, marks, opened=prompt.opened, begun=begun, most=thinking, then=guide)
+        own = {"answer": ""} if name == "call" else {}
+        guide = Thinking(self.decoder, marks, opened=prompt.opened, begun=begun, most=thinking, then=guide, **own)
     elif begun: guide.read(begun)
     if guide.needs <= most: return guide
     if most < room or room == self.n_ctx:
@@ -370,7 +374,12 @@ def _guide(self:Engine, prompt, held_to, thinking, most, room):
         f"{guide.needs:,} at least. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
         prompt_tokens=len(self._tokens(prompt.text, prompt.add_bos)), n_ctx=self.n_ctx)
 
-Engine.vocabulary = None   # until it is needed
+# %% ../../nbs/26_engine.ipynb #30481e3c
+@patch(as_prop=True)
+def vocabulary(self:Engine) -> Vocabulary:
+    "The tokens, as masks are made for them. Raises `NotInstalledError`."
+    if "_vocabulary" not in vars(self): self._vocabulary = Vocabulary(self.decoder)
+    return self._vocabulary
 
 # %% ../../nbs/26_engine.ipynb #ad3a400f
 @patch
@@ -459,11 +468,45 @@ class _Reading:
         said,calls = self.reader.feed(text)
         return thought + said,calls
 
+    def begins(self, text):
+        "If a call would have begun after this text: what of it follows the mark; else None."
+        trial = copy(self)
+        trial.reader = copy(self.reader)
+        trial._feed(text)
+        return trial.reader.held.removeprefix(self.reader.format.opens) if trial.reader.within else None
+
 # %% ../../nbs/26_engine.ipynb #a84bfd2f
 def _without_half(text, mark):
     "A text, and apart from it what may be the beginning of a mark at its end."
     n = max((n for n in range(1, len(mark)) if text.endswith(mark[:n])), default=0)
     return text[:len(text) - n],text[len(text) - n:]
+
+# %% ../../nbs/26_engine.ipynb #d22b2273
+@patch
+def _calling(self:Engine, prompt, reading, writer):
+    "Leaves the model free, but for its calls."
+    def begins(piece): return reading.begins("".join(writer.held) + piece)
+    def held(): return Guide(self.vocabulary, lark_grammar(self.calls.grammar(prompt.tools, self._control, begun=True)))
+    return Calls(self.decoder.piece, begins, held, self.calls.opens.encode()[-1:], prompt.guide)
+
+# %% ../../nbs/26_engine.ipynb #a121ebc6
+@patch
+def _control(self:Engine, name):
+    "The number of the control token that has this name, or None."
+    tokens = self.decoder.tokenize(name, special=True, begins=False)
+    return tokens[0] if len(tokens) == 1 and self.vocabulary.tokenizer.is_special_token(tokens[0]) else None
+
+# %% ../../nbs/26_engine.ipynb #fb7d035c
+@patch
+def _called_for(self:Engine, tools, choice):
+    "What an answer is held to by a choice, its name and its grammar, or None. Raises `ParameterError`."
+    if choice in (None, "auto") or choice == "none" and not has_masks(): return None
+    if choice == "none": return _NO_CALL,lark_grammar(self.calls.no_call())
+    name = choice if isinstance(choice, str) else (choice.get("function") or choice).get("name")
+    chosen = tools if choice == "required" else [tool for tool in tools if tool["function"]["name"] == name]
+    if chosen: return "call",lark_grammar(self.calls.grammar(chosen, self._control))
+    raise ParameterError(f"tool_choice names no function that is among the tools: {shown(name)}.", name="tool_choice",
+        nearest=None)
 
 # %% ../../nbs/26_engine.ipynb #77a09baa
 @patch
@@ -504,6 +547,8 @@ def _prepare(self:Engine, messages, params):
     held_to,thinking = self._taken_out(settings)
     asked = messages
     messages,settings,tools = self._with_calls(messages, settings)
+    choice = settings.pop("tool_choice", None) if tools else None
+    held_to = held_to or self._called_for(tools, choice)
     prompt = self.template.prompt(messages, settings)
     plain,prompt = prompt.text[:prompt.shared],self._as_it_was_called(prompt, asked)
     tokens = self._tokens(prompt.text + prompt.begun, prompt.add_bos)
@@ -520,8 +565,10 @@ def _prepare(self:Engine, messages, params):
     seed = self.seeds.getrandbits(32) if seed is None else seed
     stops = [stops] if isinstance(stops, str) else list(stops or [])
     guide = self._guide(prompt, held_to, thinking, most, room)
+    stops = stops + self.ends if held_to is None or held_to[0] == _NO_CALL else []
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
-        seed=seed, stops=[] if held_to else stops + self.ends, guide=guide, tools=tools, messages=[*asked], plain=plain)
+        seed=seed, stops=stops, guide=guide, tools=tools, messages=[*asked], plain=plain,
+        calls_freely=bool(tools) and not held_to and has_masks())
 
 # %% ../../nbs/26_engine.ipynb #ff985010
 def _shows_more_than_text(message):

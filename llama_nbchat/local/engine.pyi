@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from llama_nbchat.errors import Advises
 from llama_nbchat.errors import ContextOverflowError
 from llama_nbchat.local.calls import CallFormat
+from llama_nbchat.local.mask import Vocabulary
 from llama_nbchat.local.template import Prompt
+from llama_nbchat.local.template import mark
 from llama_nbchat.model import ChatModel
 from llama_nbchat.reply import Delta
 from llama_nbchat.errors import StateError
@@ -32,7 +34,6 @@ class Engine(Advises, ChatModel):
     states: Any
     transcripts: Any
     seeds: Any
-    vocabulary: Any
 
     def __init__(self, llm: Any, chat_format: str | None=..., cache_bytes: int=...):
         ...
@@ -40,7 +41,7 @@ class Engine(Advises, ChatModel):
     def __repr__(self):
         ...
 
-    def count(self, messages: list[dict]) -> int:
+    def count(self, messages: list[dict], tools: list[dict]=...) -> int:
         """How many tokens of the context window the conversation takes."""
         ...
 
@@ -53,6 +54,11 @@ class Engine(Advises, ChatModel):
         ...
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens, as masks are made for them. Raises `NotInstalledError`."""
+        ...
+
+    @property
     def calls(self) -> CallFormat:
         """How this model writes calls of functions."""
         ...
@@ -61,7 +67,7 @@ class Engine(Advises, ChatModel):
         """Keeps the states of conversations in a folder, where another process finds them. They tell what was said."""
         ...
 
-    def save_state(self, path: str | os.PathLike, messages: list[dict] | None=...):
+    def save_state(self, path: str | os.PathLike, messages: list[dict] | None=..., tools: list[dict]=...):
         """Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."""
         ...
 
@@ -81,6 +87,7 @@ class _Asked(Prompt):
     tools: list[dict] = ...
     messages: list[dict] = ...
     plain: str = ...
+    calls_freely: bool = ...
 
     def as_shared(self):
         """The part of it that the next turn shares."""
@@ -102,4 +109,8 @@ class _Reading:
 
     def close(self, rest):
         """The rest, and the calls in it."""
+        ...
+
+    def begins(self, text):
+        """If a call would have begun after this text: what of it follows the mark; else None."""
         ...

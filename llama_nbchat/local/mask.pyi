@@ -1,9 +1,10 @@
 from __future__ import annotations
 from typing import Any
+from collections.abc import Callable
 from collections.abc import Mapping
 from llama_nbchat.errors import ParameterError
 
-__all__ = ['Vocabulary', 'Guide', 'Thinking', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'has_masks']
+__all__ = ['Vocabulary', 'Guide', 'Calls', 'Thinking', 'schema_grammar', 'pattern_grammar', 'lark_grammar', 'has_masks']
 
 def has_masks() -> bool:
     """Whether answers can be held to a schema on this machine."""
@@ -40,6 +41,7 @@ class Vocabulary:
     numbers: Any
     single: Any
     begun: Any
+    letters: Any
     tokenizer: Any
 
     def __init__(self, decoder: Any):
@@ -53,9 +55,14 @@ class Vocabulary:
         """Whether the text can be written with so many tokens."""
         ...
 
+    def in_letters(self, grammar: str) -> str:
+        """The grammar with a letter for each control token. Raises `ParameterError` if there are too many."""
+        ...
+
 class Guide:
     """Lets a model write what a grammar allows, and nothing else, to its end. Raises `ParameterError` if there is none."""
     vocabulary: Any
+    is_text: Any
     end: Any
     matcher: Any
     letters: Any
@@ -63,7 +70,7 @@ class Guide:
     ended: Any
     closed: Any
 
-    def __init__(self, vocabulary: Vocabulary, grammar: str):
+    def __init__(self, vocabulary: Vocabulary, grammar: str, is_text: bool=...):
         ...
 
     @property
@@ -83,12 +90,47 @@ class Guide:
         """Goes on from a text. Raises `ParameterError` if it does not fit."""
         ...
 
+class Calls:
+    """Leaves a model free until it begins a call, and from there on holds it to calls that fit."""
+    piece: Any
+    begins: Any
+    held: Any
+    last: Any
+    first: Any
+    guide: Any
+    forced: Any
+    needs: Any
+
+    def __init__(self, piece: Callable, begins: Callable, held: Callable, last: bytes, first: Any | None=...):
+        ...
+
+    @property
+    def ended(self) -> bool:
+        ...
+
+    @property
+    def closed(self) -> bool:
+        ...
+
+    def is_free(self) -> bool:
+        """Whether there is nothing to make impossible now."""
+        ...
+
+    def apply(self, scores):
+        """Makes impossible what does not fit."""
+        ...
+
+    def take(self, token, left):
+        """Notes what is written, and gives back the token that is."""
+        ...
+
 class Thinking:
     """Leaves a model to its thoughts, to so many tokens of them at most; after them another guide has its way, or none."""
     decoder: Any
     marks: Any
     most: Any
     then: Any
+    answer: Any
     opened: Any
     thought: Any
     head: Any
@@ -98,7 +140,7 @@ class Thinking:
     opening: Any
     answering: Any
 
-    def __init__(self, decoder: Any, marks: Mapping, *, opened: str=..., begun: str=..., most: int | None=..., then: Guide | None=...):
+    def __init__(self, decoder: Any, marks: Mapping, *, opened: str=..., begun: str=..., most: int | None=..., then: Guide | None=..., answer: str=...):
         ...
 
     @property

@@ -50,18 +50,19 @@ _TRANSCRIPT_CHARACTERS = 2**21   # that are saved with a state
 
 @patch
 def save_state(self:Engine,
-    path:str|os.PathLike,      # The file; it is replaced if there is one
-    messages:list[dict]=None   # The conversation; None: the one that was used last
+    path:str|os.PathLike,       # The file; it is replaced if there is one
+    messages:list[dict]=None,   # The conversation; None: the one that was used last
+    tools:list[dict]=()         # The functions that the model was told of in it
 ):
     "Writes the KV cache of a conversation, as far as it is known. Raises `StateError` if there is none."
-    for _ in in_turn(self.llm, self._save(path, messages)): pass
+    for _ in in_turn(self.llm, self._save(path, messages, tools)): pass
 
 # %% ../../nbs/28_states.ipynb #af6e492e
 @patch
-def _save(self:Engine, path, messages):
+def _save(self:Engine, path, messages, tools):
     yield from ()
     self.decoder.begin()
-    if messages: self._recall([*self._tokens_of(messages), 0])   # one more: the last one is always evaluated anew
+    if messages: self._recall([*self._tokens_of(messages, tools), 0])   # one more: the last is always evaluated anew
     tokens = self.decoder.tokens
     state = self.decoder.save()
     if not tokens: raise StateError("There is nothing to save yet: ask something first.", path=str(path))
