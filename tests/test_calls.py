@@ -8,7 +8,9 @@ import pytest
 from llama_nbchat.local.calls import CallReader, as_call
 from llama_nbchat.local.learned import call_format
 from llama_nbchat.local.sandbox import SandboxedTemplate
-from tools.templates import CALLS, FUNCTIONS, letter_by_letter, values
+from llama_nbchat.errors import ParameterError
+from tests.schemas import Schemas
+from tools.templates import CALLS, FUNCTIONS, ODD_FUNCTIONS, after_a_result, by_chance, letter_by_letter, values
 
 BEGIN = "{% if tools %}<|tools|>{{ tools|tojson }}{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
 END = "<|over|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -36,6 +38,8 @@ FORMS = {   # what stands for the calls, and what is learned of it: form and ope
     "named tags": (EACH + f"<tool><do name=\"{{{{ f.name }}}}\">{TAGS}[<{{{{ key }}}}>{VALUE}</{{{{ key }}}}>]{{% endfor %}}</do></tool>{{% endfor %}}", "tags", "<tool>"),
     "typed tags": (EACH + f"<tool>{{{{ f.name }}}}\n{TAGS}<p name=\"{{{{ key }}}}\" string=\"{{{{ 'yes' if value is string else 'no' }}}}\">{VALUE}</p>\n{{% endfor %}}</tool>{{% endfor %}}", "tags", "<tool>"),
     "as Python's str": (EACH + f"<tool><function={{{{ f.name }}}}>\n{TAGS}<parameter={{{{ key }}}}>{{{{ value }}}}</parameter>\n{{% endfor %}}</function></tool>{{% endfor %}}", "tags", "<tool>"),
+    "tags in tags": ("{% macro w(v) %}{% if v is mapping %}{% for key, one in v|items %}|<{{ key }}>{{ w(one) }}|</{{ key }}>{% endfor %}{% elif v is string %}{{ v }}{% elif v is iterable %}"
+        "{% for one in v %}|<item>{{ w(one) }}|</item>{% endfor %}{% else %}{{ v|tojson }}{% endif %}{% endmacro %}" + EACH + '<tool>|<do name="{{ f.name }}">{{ w(f.arguments) }}|</do></tool>{% endfor %}', "tags", "<tool>"),
     "Python": ("{% if m.tool_calls %}<|begin|>[{% for c in m.tool_calls %}{{ c.function.name }}({% for key, value in c.function.arguments|items %}{{ key }}="
         "{{ \"'\" + value + \"'\" if value is string else value|tojson if value is mapping else value }}{{ ', ' if not loop.last }}{% endfor %}){{ ', ' if not loop.last }}{% endfor %}]<|done|>{% endif %}", "python", "<|begin|>"),
     "marks": ("{% macro w(v) %}{% if v is string %}<|q|>{{ v }}<|q|>{% elif v is mapping %}{{ '{' }}{% for k in v|sort %}{{ k }}:{{ w(v[k]) }}{{ ',' if not loop.last }}{% endfor %}{{ '}' }}"
@@ -86,7 +90,7 @@ def test_calls_are_read_as_they_were_written(formats, name):
         calls = []
         for n in range(1 if format.single else chance.randrange(1, 4)):
             text = random_value(chance)
-            arguments = {"text": text if isinstance(text, str) else "plain", "number": chance.randrange(99), "other": {"within": random_value(chance, 1)}}
+            arguments = {"text": text if isinstance(text, str) else "plain", "number": chance.randrange(99), "other": {"within": "a word" if format.nested else random_value(chance, 1)}}
             for key in chance.sample(sorted(arguments), chance.randrange(4)): del arguments[key]
             calls.append(as_call(f"find_{n}", {} if closes_its_own_tag(format, arguments) else arguments, f"abcdefgh{n}"))
         before, text = "" if format.opens == "{" else "I look. ", format.write(calls)
@@ -128,6 +132,76 @@ def test_the_grammar_allows_calls_and_nothing_else(formats, name):
     for wrong in (as_call("find_nobody", {"text": "a"}, "aB3dE6gH9"), as_call("find_herons", {}, "aB3dE6gH9"),
         as_call("find_herons", {"text": "a", "number": "many"}, "aB3dE6gH9"), as_call("find_herons", {"text": "a", "name": 1}, "aB3dE6gH9")):
         assert not allowed(format.write([wrong])), wrong
+
+
+READABLE = {"a b": "a_b", "emoji🙂": "emoji", 'quo"te': "quote", "back\\slash": "back"}   # no form but JSON can hold the others
+
+
+def readable(schema):
+    "The same schema with names that any form can hold, and without what llguidance refuses."
+    if isinstance(schema, list): return [readable(part) for part in schema]
+    if not isinstance(schema, dict): return schema
+    found = {key: value if key in ("enum", "const") else readable(value) for key, value in schema.items() if key != "uniqueItems"}
+    if isinstance(schema.get("properties"), dict): found["properties"] = {READABLE.get(key, key): readable(value) for key, value in schema["properties"].items()}
+    if "required" in schema: found["required"] = [READABLE.get(key, key) for key in schema["required"]]
+    return found
+
+
+def random_tools(seed, any_name=False):
+    chance, tools = Schemas(seed), []
+    for n in range(2):
+        chance.definitions = chance.names = ["A", "B"][:chance.random.randint(0, 2)]
+        schema = chance.object(2)
+        while "properties" not in schema: schema = chance.object(2)
+        schema = {**schema, "$defs": {name: chance.definition(name) for name in chance.definitions}}
+        tools.append({"type": "function", "function": {"name": f"find_{n}", "description": "Finds", "parameters": schema if any_name else readable(schema)}})
+    return tools
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_chance_writes_within_the_grammar_is_read_as_its_schema_allows(formats, name):
+    "Unions, values that are listed, patterns, lengths, formats, what holds itself; texts, tags and control tokens in texts."
+    format = formats[name]
+    for seed in range(16):
+        tools, controls = (ODD_FUNCTIONS if seed < 4 else random_tools(seed)), format.marks if seed % 2 else ()
+        assert not (wrong := by_chance(format, tools, seed, controls)), wrong
+
+
+def test_chance_would_find_something(formats, monkeypatch):
+    "If a text could be anything where it is listed what it may be, or ended where it does not end."
+    from llama_nbchat.local.calls import _SIGN, CallFormat
+    monkeypatch.setattr(CallFormat, "_text_of", lambda self, option: f"/{_SIGN}*/")
+    assert any(by_chance(formats["pairs"], ODD_FUNCTIONS, seed) for seed in range(8))
+
+
+def test_what_a_form_cannot_hold_is_refused_by_name(formats):
+    def tool(key, schema=None): return [{"function": {"name": "find", "parameters": {"type": "object", "properties": {key: schema or {"type": "string"}}, "required": [key]}}}]
+    for name in ("tags", "Python", "marks"):
+        with pytest.raises(ParameterError, match="can't hold an argument called 'a b'"): formats[name].grammar(tool("a b"))
+    with pytest.raises(ParameterError, match="'from'"): formats["Python"].grammar(tool("from"))
+    for name, format in formats.items():
+        if format.form == "json": assert not by_chance(format, random_tools(2, any_name=True), 2), name
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_after_a_result_only_what_is_new_is_evaluated(name, tmp_path):
+    "Also where the template drops the empty thought that it has ended the prompt with, or writes one before the call that the model has not."
+    thought = "{% if m.role == 'assistant' and not loop.last %}<think></think>{% endif %}"
+    for begin, end in ((BEGIN, END), (BEGIN + thought, END), (BEGIN, END.replace("<|assistant|>{% endif", "<|assistant|><think></think>{% endif"))):
+        again = after_a_result((begin + FORMS[name][0] + end).replace("<|call|>", "<|invoke|>"), tmp_path, False)
+        assert again in (0, 1), again   # the last token of the call is evaluated together with its result
+
+
+def test_what_a_template_needs_in_a_tool_it_gets():
+    for needs, body in ((("description",), "{{ '' + t.function.description }}"), (("descriptions",), "{% for key, value in t.function.parameters.properties|items %}{{ '' + value.description }}{% endfor %}"),
+        (("objects",), "{% for key, value in t.function.parameters.properties|items %}{% if value.type == 'object' %}{{ value.additionalProperties.type }}{% endif %}{% endfor %}")):
+        listed = BEGIN.replace("<|tools|>{{ tools|tojson }}", "<|tools|>{% for t in tools %}{{ t.function.name }}" + body + "{% endfor %}")
+        write = written(listed + FORMS["object"][0] + END)
+        format = call_format(write)
+        assert format.listed and {*needs} <= {*format.needs}
+        bare = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {"where": {"type": "object", "properties": {"pond": {"type": "string"}}}}}}}]
+        messages, tools = format.prepared([{"role": "user", "content": "Where"}], bare)
+        assert "<|tools|>find" in write(messages, tools=tools) and bare[0]["function"].keys() == {"name", "parameters"}
 
 
 def test_what_is_cut_or_broken_is_told_and_not_lost(formats):

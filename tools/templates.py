@@ -6,9 +6,12 @@ answers four prompts, with and without a system message. The texts name those co
 in `tests/templates`.
 
 `python -m tools.templates FOLDER --calls [WORDS ...]` says how each writes calls of functions, how that was found out, and whether calls
-survive: written as the template writes them, in a conversation, read from it, letter by letter, and allowed by the grammar.
+survive: written as the template writes them, in a conversation, read from it, letter by letter, and allowed by the grammar. Calls are also
+written by chance, as far as the grammar lets it, and have to be read as what their schemas allow. And a model that calls, and thinks before
+it, is told a result: how many tokens are evaluated then that had been evaluated before?
 """
 import json
+import random
 import re
 import sys
 import tempfile
@@ -18,12 +21,14 @@ from datetime import datetime
 from os.path import commonprefix
 from pathlib import Path
 
+import jsonschema
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tools.benchmarks.random_model import STYLES, make
 from llama_nbchat import load
 from llama_nbchat.local.calls import CallReader, as_call
 from llama_nbchat.local.learned import call_format
+from llama_nbchat.local.mask import _Bytes, _words, _shortest_end
 
 NAMES = re.compile(r"<[|｜/]?[A-Za-z_][^<>\s'\"]{0,40}>|<[|｜][^<>\n'\"]{1,40}[|｜]>|\[/?[A-Z][A-Z_]{2,20}\]")
 END = "<|the_end|>"   # what `eos_token` is called
@@ -151,6 +156,17 @@ CALLS = [as_call("find_herons", arguments, "aB3dE6gH9") for arguments in ({"text
     {"text": "", "nested": {"inner": "wade\n"}})] + [as_call("find_otters", {"text": " x ", "number": 8}, "zY9xW6vU3")]
 
 
+WHERE = {"type": "object", "properties": {"pond": {"type": "string"}, "depth": {"type": ["number", "null"]}, "like": {"anyOf": [{"$ref": "#/$defs/Where"}, {"type": "null"}]}},
+    "required": ["pond"], "additionalProperties": False}
+ODD_FUNCTIONS = [{"type": "function", "function": {"name": name, "description": "Finds what has been looked for", "parameters": {"type": "object", "properties": properties, "required": required,
+    "$defs": {"Where": WHERE}}}} for name, properties, required in (
+    ("find_all", {"what": {"type": "string"}, "größe": {"anyOf": [{"type": "integer", "minimum": 3}, {"type": "null"}]}, "how": {"enum": ["by \"day\"", "it's", "7", 7, "", None, True]},
+        "any": {"description": "anything"}, "text_or_more": {"type": ["string", "integer", "boolean"]}, "where": {"$ref": "#/$defs/Where"}}, ["what", "how"]),
+    ("find_one", {"when": {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"}, "short": {"type": "string", "minLength": 2, "maxLength": 5}, "day": {"type": "string", "format": "date"},
+        "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 3}, "deep": {"type": "object", "properties": {"of": {"type": "array", "items": {"$ref": "#/$defs/Where"}}},
+        "required": ["of"]}, "sure": {"type": "boolean"}}, ["deep", "short"]), ("find_nothing", {}, []))]
+
+
 def values(calls): return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
 
 
@@ -159,6 +175,83 @@ def letter_by_letter(format, text):
     reader = CallReader(format, FUNCTIONS)
     pieces = [*(reader.feed(letter) for letter in text), reader.close()]
     return [call for _, calls in pieces for call in calls], "".join(said for said, _ in pieces)
+
+
+class Walk:
+    "Writes by chance what a grammar allows; some marks are control tokens, for which a letter stands that nobody writes."
+    signs = re.compile(r'"(?:[^"\\\n]|\\.)*"|<\[(?P<token>\d+)\]>')
+
+    def __init__(self, controls=()):
+        from llguidance import LLTokenizer, TokenizerWrapper
+        self.controls = list(controls)[:8]
+        self.letters = LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
+
+    def token(self, name): return 1 + self.controls.index(name) if name in self.controls else None
+
+    def text(self, grammar, seed, most=150):
+        "A text after a grammar, of so many bytes at most and its shortest end. Raises `ValueError` if llguidance refuses the grammar."
+        from llguidance import LLMatcher
+        grammar = self.signs.sub(lambda found: found[0] if found["token"] is None else json.dumps(chr(int(found["token"]))), grammar)
+        matcher, chance, text = LLMatcher(self.letters, grammar, log_level=0), random.Random(seed), b""
+        if matcher.get_error(): raise ValueError(matcher.get_error().splitlines()[0])
+        while not matcher.is_stopped():
+            mask = matcher.compute_bitmask()
+            allowed = [byte for byte in range(256) if mask[byte//8] >> byte % 8 & 1]
+            if matcher.is_accepting() and (not allowed or chance.random() < .3 or len(text) >= most): break
+            assert allowed, f"nothing may follow {text!r}"
+            if len(text) >= most:
+                end = _shortest_end(matcher, words=_words(grammar))
+                if end is None: return self.text(grammar, seed + 1, most//2)   # too deep in a schema that holds itself
+                text += end
+                break
+            letters = [byte for byte in allowed if byte < 128]
+            byte = chance.choice(letters if letters and chance.random() < .9 else allowed)
+            assert matcher.consume_token(byte)
+            text += bytes([byte])
+        return text.decode().translate(dict(enumerate(self.controls, 1)))
+
+
+def by_chance(format, tools, seed, controls=()):
+    "What is wrong with calls that are written by chance; `ValueError` or `ParameterError`, if they can't be held to the schemas."
+    walk, begun, several = Walk(controls), seed % 3 == 0, seed % 2 == 0
+    text = format.opens * begun + walk.text(format.grammar(tools, walk.token, begun=begun, several=several), seed)
+    calls, rest = format.read(text, tools)
+    schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+    if not calls or rest.strip(): return f"{text!r} is no call"
+    if not several and len(calls) > 1: return f"{text!r} is more than one call"
+    for call in calls:
+        try: jsonschema.validate(json.loads(call["function"]["arguments"]), {"additionalProperties": False, **schemas[call["function"]["name"]]})
+        except (KeyError, ValueError, jsonschema.ValidationError) as error: return f"{text!r} is read as {call['function']}: {error}"
+    return ""
+
+
+def after_a_result(template, folder, thought):
+    "How many tokens are evaluated again when a model has called functions, and their results come."
+    engine, _ = opened(template, folder)
+    format, decoder = engine.calls, engine.decoder
+    end = next(token for token in range(engine.llm.n_vocab()) if decoder.ends(token))
+    talk = [{"role": "user", "content": "Where to"}]
+    calls = CALLS[1:2] if format.single else CALLS[1:4:2]
+    before = engine._prepare(talk, {"tools": FUNCTIONS})
+    answer = {"role": "assistant", "content": "", "tool_calls": calls, **({"reasoning": "I look."} if thought else {})}
+    messages, settings, _ = engine._with_calls([*talk, answer], {"tools": FUNCTIONS})
+    whole = engine.template._written(messages, {**engine.template.defaults, **settings, "add_generation_prompt": False}).text.replace(MARK, "")
+    if thought and "I look." not in whole: return None
+    written = format.write(calls).strip()
+    if whole.startswith(before.text): text = whole[len(before.text):whole.rindex(written[-6:]) + 6]   # as the template has taught it
+    elif thought: return None
+    else: text = engine.marks.get(before.opened, "") + written
+    chosen = iter(decoder.tokenize(text, special=True, begins=False))
+    decoder.sampler = lambda *_: lambda: next(chosen, end)
+    deltas = list(engine.stream(talk, tools=FUNCTIONS))
+    called = [call for delta in deltas for call in delta.tool_calls]
+    if values(called) != values(calls): raise ValueError(f"{text!r} has no call")
+    called = [{**call, "id": call["id"] or f"aB3dE6gH{n}"} for n, call in enumerate(called)]
+    talk += [{**answer, "tool_calls": called}, *({"role": "tool", "content": f"Wrens {n} in the reeds", "tool_call_id": call["id"]} for n, call in enumerate(called))]
+    after = engine._prepare(talk, {"tools": FUNCTIONS})
+    *_, last = engine.stream(talk, tools=FUNCTIONS)
+    new = after.text[after.text.rindex(text[-6:], 0, after.text.index("Wrens 0")) + 6:]
+    return last.usage.prompt_tokens - last.usage.cached_tokens - len(decoder.tokenize(new, special=True, begins=False))
 
 
 def calls_row(name, template, folder):
@@ -186,9 +279,19 @@ def calls_row(name, template, folder):
             elif text.strip() not in whole: faults.append("is written with more in a conversation")
             if any(result["content"] not in whole for result in results): faults.append("a result is missing")
         matcher, tokens = LLMatcher(letters, format.grammar(FUNCTIONS)), letters.tokenize_bytes(text.encode())
-        if matcher.try_consume_tokens(tokens) < len(tokens) or not matcher.is_accepting(): faults.append(f"is not allowed {matcher.get_error()}")
+        if matcher.try_consume_tokens(tokens) < len(tokens) or not matcher.is_accepting():
+            if dict(format.spelling).get("ensure_ascii") and not text.isascii() or "\\u" in text: continue   # llguidance writes letters themselves
+            faults.append(f"is not allowed {matcher.get_error()}")
+    for seed in range(12):
+        if wrong := by_chance(format, ODD_FUNCTIONS, seed, format.marks if seed % 2 else ()): faults.append(wrong)
+    again = []
+    for thought in (False, True):
+        try: again.append(after_a_result(template, folder, thought))
+        except Exception as error:
+            again.append(None)
+            faults.append(f"{'a thought, ' * thought}a call and its result: {type(error).__name__}: {error}")
     told = [format.source, format.form, *(["one call a message"] * format.single), *(["calls in the content"] * (not format.written and format.source != "own prompt")),
-        *(["own list of tools"] * (not format.listed and format.source != "own prompt")), repr(format.opens)]
+        *(["own list of tools"] * (not format.listed and format.source != "own prompt")), repr(format.opens), f"{again[0]} tokens again" + f", {again[1]} after a thought" * (again[1] is not None)]
     return Row(name, " | ".join(told), [*dict.fromkeys(faults)])
 
 

@@ -29,11 +29,12 @@ class Transcripts:
     def longest(self, text):
         "How many characters of a text are known, and their tokens."
         longest = 0
-        found = None
+        found = None   # of those that reach equally far, the one with more of the prompt: that has its spaces, too
         for (prompt, answer), (whole, _) in reversed(list(self.known.items())):   # the latest is mostly the longest
             if len(prompt) + len(answer) + _SLACK <= longest or not text.startswith(prompt): continue
             end = self._end(text, prompt, answer, whole)
-            if end > longest: longest,found = end,(prompt, answer)
+            if end > longest or found and end == longest and len(prompt) > len(found[0]):
+                longest,found = end,(prompt, answer)
         if not found: return 0,[]
         entry = self.known.pop(found, None)   # used last: forgotten last; another thread may have it in its hands
         if entry: self.known[found] = entry

@@ -18,6 +18,8 @@ from os.path import commonprefix
 
 from fastcore.basics import patch
 
+from ..errors import ParameterError
+from ..installed import optional
 from ..reasoning import REASONING
 
 # %% ../../nbs/23_calls.ipynb #28f132f5
@@ -61,6 +63,7 @@ class CallFormat:
     openings: tuple = ()     # With tags: between the name of an argument and its value, by the JSON type of the value
     next: str = ""           # With tags: between two arguments
     plain: tuple = ()        # With tags: the types whose values are written as Python writes them
+    nested: str = ""         # With tags: what begins the tag of what is within a value, where that is no JSON
     quote: str = ""          # Around texts, where they are no JSON
     spelling: tuple = ()     # Arguments of `json.dumps`
     path: tuple = ()         # In an object: the keys to the call, of its name, of its arguments; none: the name is one
@@ -70,6 +73,7 @@ class CallFormat:
     written: bool = True     # Does it write calls? Else they are put into the content of a message
     results: str = "tool"    # The role in which results go back
     listed: bool = True      # Does the template list the tools? Else this package does, in the system message
+    needs: tuple = ()        # What may be missing in a tool, and the template does not do without; see `_completed`
 
     def __repr__(self):
         told = self.source if self.listed or self.source == "own prompt" else f"{self.source}, own list of tools"
@@ -140,7 +144,16 @@ def _opening_of(self:CallFormat, kind):
 @patch
 def _value(self:CallFormat, value):
     if isinstance(value, str): return value
+    if self.nested and isinstance(value, (Mapping, list, tuple)): return self._in_elements(value)
     return str(value) if _json_type(value) in self.plain else json.dumps(value, **dict(self.spelling))
+
+# %% ../../nbs/23_calls.ipynb #9dbfd8a6
+@patch
+def _in_elements(self:CallFormat, value):
+    pairs = value.items() if isinstance(value, Mapping) else (("item", item) for item in value)
+    closing = self.nested + "/"
+    tags = [(key, self._value(inner)) for key,inner in pairs if inner is not None]
+    return "".join(f"{self.nested}{key}>{inner}{closing}{key}>" for key,inner in tags)
 
 # %% ../../nbs/23_calls.ipynb #59e1a1ab
 @patch
@@ -237,6 +250,11 @@ def close(self:CallReader) -> tuple[str, list[dict]]:
 @patch
 def _up_to_a_call(self:CallReader):
     "The text before the next call, or, if there is none, what can't be the beginning of one."
+    thought,waits = self._thought() if self.seen else ("", False)
+    return thought if waits else thought + self._up_to_the_mark()
+
+@patch
+def _up_to_the_mark(self:CallReader):
     opens = self.format.opens
     at = self.held.find(opens)
     if at >= 0 and self._may_open(self.held[:at]):
@@ -246,6 +264,20 @@ def _up_to_a_call(self:CallReader):
     known = len(self.held) - begun
     spaces = (self.seen or not self.said) and not self.held[:known].strip()      # around a call
     return "" if spaces else self._give(known)
+
+# %% ../../nbs/23_calls.ipynb #f27d6b25
+@patch
+def _thought(self:CallReader):
+    "What a model has said to itself after a call, and whether more must come to tell."
+    said = ""
+    while True:
+        begun = self.held.lstrip()
+        mark = next((mark for mark in REASONING if begun.startswith(mark)), None)
+        if mark is None: return said,bool(begun) and any(mark.startswith(begun) for mark in REASONING)
+        thought,closing,rest = begun[len(mark):].partition(REASONING[mark])
+        if not closing: return said,True
+        self.held = rest
+        said += mark + thought + closing if thought.strip() else ""
 
 # %% ../../nbs/23_calls.ipynb #7dad5be4
 @patch
@@ -258,7 +290,7 @@ def _give(self:CallReader, n):
     return given
 
 # %% ../../nbs/23_calls.ipynb #d2a5bb7a
-_MARK = re.compile(r"<[^<>\n]{1,60}>|\[/?[A-Z_]{3,40}\]")
+_MARK = re.compile(r"\]<\][^<>\n]{1,40}\[>\[|<[^<>\n]{1,60}>|\[/?[A-Z_]{3,40}\]")
 
 @patch
 def _has_mark(self:CallFormat):
@@ -390,14 +422,15 @@ def _read_tags(self:CallFormat, text, at, schemas, final):
     if not found: return self._read_bare(text, at, final)
     kinds = schemas.get(found["name"], {}).get("properties", {})
     arguments = {}
-    at = found.end()
+    begun,at = at,found.end()
     goes_on = True
     while goes_on:
-        if (argument := self._key_at(text, at)) is None: raise _Broken
+        if (argument := self._key_at(text, at)) is None: return self._read_bare(text, begun, final)
         key,opening,begin = argument
         if (ended := self._value_end(text, begin, key, tail, final)) is None: return None
         end,at,goes_on = ended
-        arguments[key] = _decoded(text[begin:end], kinds.get(key), self._kinds_of(opening))
+        decode = self._of_elements if self.nested else _decoded
+        arguments[key] = decode(text[begin:end], kinds.get(key), self._kinds_of(opening), schemas.get(found["name"]))
     return found["name"],arguments,found.groupdict().get("id") or "",at
 
 # %% ../../nbs/23_calls.ipynb #d1adc0ca
@@ -417,7 +450,7 @@ def _key_at(self:CallFormat, text, at):
     for cut in (str, str.rstrip):
         places = [(text.find(cut(opening), at), opening) for opening in openings]
         found = [(place, opening) for place,opening in places
-            if place >= 0 and re.fullmatch(r"\s*[^\s<>\"]+", text[at:place])]
+            if place >= 0 and re.fullmatch(r"\s*[^\s<>\"/][^\s<>\"]*", text[at:place])]
         if found:
             place,opening = min(found)
             return text[at:place].strip(),opening,place + len(cut(opening))
@@ -428,10 +461,13 @@ def _key_at(self:CallFormat, text, at):
 def _value_end(self:CallFormat, text, at, key, tail, final):
     "Where a value ends, where what follows it ends, and whether another argument follows; None: more must come."
     closing,following = tail.replace(_KEY, key),self.next.replace(_KEY, key)
+    begin = self._elements(text, at)[1] if self.nested else at
     for sign in dict.fromkeys((closing, closing.strip())):
-        place = text.find(sign, at)
+        place = text.find(sign, begin)
         while place >= 0:
-            if found := re.compile(r"\s*" + _flexible(following)).match(text, place): return place,found.end(),True
+            found = re.compile(rf"\s*{_flexible(following)}(?!/)").match(text, place)
+            if found and found.end() == len(text) and not final: return None
+            if found: return place,found.end(),True
             end = place + len(sign)
             follows = self._following(text, end, final)
             if not final and (_may_become(text[place:], following) or follows is None): return None
@@ -446,11 +482,18 @@ def _kinds_of(self:CallFormat, opening):
     return {kind for kind,known in self.openings if known == opening}
 
 # %% ../../nbs/23_calls.ipynb #f4abcd92
-def _decoded(text, schema, kinds):
+def _decoded(text, schema, kinds, root=None):
     "A value, by its schema, or by what its tag says; a text, if it is nothing else."
     bare = text.strip()
     if bare.startswith("<![CDATA[") and bare.endswith("]]>"): text = bare[9:-3]
-    if (_types(schema) or (kinds if len(kinds) < 5 else set())) == {"string"}: return text
+    known = _types(schema, root) or (kinds if len(kinds) < 5 else set())
+    if known == {"string"} or kinds == {"string"}: return text
+    value = _parsed(text, bare)
+    if "string" not in known: return value
+    return text if isinstance(value, str) or not _fits(value, schema, root) else value
+
+def _parsed(text, bare):
+    "What a text says as JSON or, if it is none, as Python writes values; else the text."
     with suppress(ValueError): return json.loads(text, strict=False)
     with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
         value = ast.literal_eval(bare)
@@ -458,14 +501,90 @@ def _decoded(text, schema, kinds):
     return text
 
 # %% ../../nbs/23_calls.ipynb #cba92a37
-def _types(schema):
+def _alternatives(schema, root=None, depth=0):
+    "What a schema allows, as schemas of one type or one value each; one that says nothing allows anything."
+    if not isinstance(schema, Mapping) or depth > 9: return [{}]
+    if "$ref" in schema:
+        beside = {key: value for key,value in schema.items() if key != "$ref"}
+        return _alternatives({**_referred(schema["$ref"], root), **beside}, root, depth + 1)
+    if "enum" in schema or "const" in schema:
+        return [{"const": value} for value in schema.get("enum", [schema.get("const")])]
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options: return [found for option in options for found in _alternatives(option, root, depth + 1)]
+    kind = schema.get("type") or ("object" if "properties" in schema else "array" if "items" in schema else ())
+    return [{**schema, "type": one} for one in ([kind] if isinstance(kind, str) else kind)] or [{}]
+
+def _referred(path, root):
+    "The part of a schema to which a `$ref` leads; nothing, if it leads nowhere."
+    for key in path.removeprefix("#").split("/")[1:]:
+        root = root.get(key.replace("~1", "/").replace("~0", "~")) if isinstance(root, Mapping) else None
+    return root if path and isinstance(root, Mapping) else {}
+
+# %% ../../nbs/23_calls.ipynb #50b90613
+def _types(schema, root=None):
     "The JSON types that a schema allows; none: it does not tell."
-    if not isinstance(schema, Mapping): return set()
-    values = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else None
-    if values is not None: return set(map(_json_type, values))
-    kind = schema.get("type") or ()
-    options = {option for other in schema.get("anyOf", ()) for option in _types(other)}
-    return {kind} if isinstance(kind, str) else {*kind, *options}
+    found = {_json_type(option["const"]) if "const" in option else option.get("type", "")
+        for option in _alternatives(schema, root)}
+    return set() if "" in found else found
+
+# %% ../../nbs/23_calls.ipynb #d498b05e
+def _fits(value, schema, root=None):
+    "Whether a schema allows a value."
+    return any(_fits_one(value, option, root) for option in _alternatives(schema, root))
+
+def _fits_one(value, schema, root):
+    kind = _json_type(value)
+    if "const" in schema: return (kind, value) == (_json_type(schema["const"]), schema["const"])
+    if schema.get("type", kind) not in (kind, "number" if kind == "integer" else kind): return False
+    if kind == "array":
+        kinds = [*(schema.get("prefixItems") or ()), *[schema.get("items")] * len(value)]
+        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)): return False
+        return all(_fits(item, one, root) for item,one in zip(value, kinds))
+    if kind == "object":
+        known = schema.get("properties") or {}
+        if not {*(schema.get("required") or ())} <= value.keys(): return False
+        if schema.get("additionalProperties") is False and not value.keys() <= known.keys(): return False
+        return all(_fits(item, known.get(key, schema.get("additionalProperties")), root) for key,item in value.items())
+    if kind == "string": return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+    if kind not in ("integer", "number"): return True
+    within = schema.get("minimum", value) <= value <= schema.get("maximum", value)
+    above = "exclusiveMinimum" not in schema or schema["exclusiveMinimum"] < value
+    return within and above and ("exclusiveMaximum" not in schema or value < schema["exclusiveMaximum"])
+
+# %% ../../nbs/23_calls.ipynb #08d8bed6
+@patch
+def _of_elements(self:CallFormat, text, schema, kinds, root=None):
+    "The value of a tag that may have tags within."
+    types = _types(schema, root)
+    has_tags = text.strip().startswith(self.nested) or types & {"object", "array"} and not text.strip()
+    if "string" in types or not has_tags: return _decoded(text, schema, kinds, root)
+    parts,_ = self._elements(text.strip(), 0)
+    options = [option for option in _alternatives(schema, root) if option.get("type") in ("object", "array")] or [{}]
+    values = [self._of_parts(parts, option, root) for option in options]
+    return next((value for value in values if _fits(value, schema, root)), values[0])
+
+@patch
+def _of_parts(self:CallFormat, parts, schema, root):
+    "The list or dict of these names and contents."
+    if schema.get("type", "array" if parts and all(key == "item" for key,_ in parts) else "object") == "array":
+        kinds = [*(schema.get("prefixItems") or ()), *[schema.get("items")] * len(parts)]
+        return [self._of_elements(part, kind, set(), root) for (_,part),kind in zip(parts, kinds)]
+    known = schema.get("properties") or {}
+    kinds = [(key, part, known.get(key, schema.get("additionalProperties"))) for key,part in parts]
+    return {key: self._of_elements(part, kind, set(), root) for key,part,kind in kinds}
+
+@patch
+def _elements(self:CallFormat, text, at):
+    "Names and contents of the tags that stand one after the other, and where they end."
+    found = []
+    while opening := re.compile(rf"\s*{re.escape(self.nested)}([^\s<>/]+)>").match(text, at):
+        begin = opening.end()
+        _,end = self._elements(text, begin)
+        end = text.find(f"{self.nested}/{opening[1]}>", end)
+        if end < 0: break
+        found.append((opening[1], text[begin:end]))
+        at = end + len(self.nested) + len(opening[1]) + 2
+    return found,at
 
 # %% ../../nbs/23_calls.ipynb #a63f732e
 @patch
@@ -569,7 +688,7 @@ def prepared(self:CallFormat,
     "Messages and tools as the template takes them; no tools, if the system message lists them."
     names = {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()}
     found = [self._prepared_message(message, names) for message in self._one_by_one(messages)]
-    if not tools or self.listed: return found,list(tools)
+    if not tools or self.listed: return found,[_completed(tool, self.needs) for tool in tools]
     system = found.pop(0)["content"] if found and found[0]["role"] == "system" else ""
     return [{"role": "system", "content": "\n\n".join(filter(None, [system, self.listing(tools)]))}, *found],[]
 
@@ -609,6 +728,35 @@ def _prepared_message(self:CallFormat, message, names):
     text = message["content"] + self.write(calls)
     return {**{name: value for name,value in message.items() if name != "tool_calls"}, "content": text}
 
+# %% ../../nbs/23_calls.ipynb #693102b5
+def _completed(tool, needs):
+    "A tool with what a template needs."
+    if not needs: return tool
+    function = dict(tool["function"])
+    if "description" in needs: function.setdefault("description", "")
+    if "parameters" in needs: function.setdefault("parameters", {"type": "object", "properties": {}})
+    schema = function.get("parameters") or {}
+    if properties := schema.get("properties"):
+        arguments = {key: _completed_argument(value, needs) for key,value in properties.items()}
+        function["parameters"] = {**schema, "properties": arguments}
+    return {**tool, "function": function}
+
+# %% ../../nbs/23_calls.ipynb #e5f01223
+def _completed_argument(schema, needs):
+    "The same for the schema of an argument."
+    schema = {**({"description": ""} if "descriptions" in needs else {}), **schema}
+    inner = {key: _completed_argument(value, needs) for key,value in (schema.get("properties") or {}).items()}
+    if inner: schema["properties"] = inner
+    if isinstance(schema.get("items"), Mapping): schema["items"] = _completed_argument(schema["items"], needs)
+    kinds = schema.get("type")
+    if "types" in needs and isinstance(kinds, list):
+        del schema["type"]
+        schema["anyOf"] = [{"type": kind} for kind in kinds]
+    if "objects" in needs and kinds == "object" and not isinstance(schema.get("additionalProperties"), Mapping):
+        kinds = {str(value.get("type")) for value in inner.values()}
+        schema["additionalProperties"] = next(iter(inner.values())) if len(kinds) == 1 else {"type": None}   # anything
+    return schema
+
 # %% ../../nbs/23_calls.ipynb #2d2cd467
 @patch
 def listing(self:CallFormat,
@@ -631,8 +779,9 @@ def grammar(self:CallFormat,
 ) -> str:
     "A grammar in llguidance's form of Lark, for calls of these functions and nothing else."
     lark = _Lark(token)
-    inside = self.opens if begun and not self.before.strip() else ""   # where the call itself begins with it
-    first = self.before.lstrip().removeprefix(self.opens) if begun else self.before
+    first = self.before.lstrip() if begun else self.before
+    inside = self.opens.removeprefix(first) if begun and self.opens.startswith(first) else ""   # a part of the call
+    if begun: first = "" if inside else first.removeprefix(self.opens)
     functions = [tool["function"] for tool in tools]
     calls = " | ".join(self._call_rule(lark, f"call_{n}", function, inside) for n,function in enumerate(functions))
     more = ""
@@ -653,6 +802,8 @@ def no_call(self:CallFormat) -> str:
 def _in_pattern(text): return "".join(f"\\x{{{ord(sign):x}}}" for sign in text)
 
 # %% ../../nbs/23_calls.ipynb #713a766a
+_SIGN = r"[^\x00-\x08\x0b-\x1f\x7f]"   # what a text consists of
+
 class _Lark:
     "The rules of a grammar, as they are written."
     signs = re.compile(f"{_MARK.pattern}|[{_INDEX}{_ID}]")
@@ -661,11 +812,18 @@ class _Lark:
         self.token = token
         self.rules = []
         self.names = set()
+        self.roots = {}    # the schemas of the functions, by their ids
 
-    def add(self, name, body, options=""):
-        if name not in self.names: self.rules.append(f"{name}{options}: {body}")
+    def add(self, name, body):
+        if name not in self.names: self.rules.append(f"{name}: {body}")
         self.names.add(name)
         return name
+
+    def named(self, schema, root, name, within=""):
+        "The name of a rule for a schema; that of what a `$ref` leads to is the same everywhere in a function."
+        if not isinstance(schema, Mapping) or "$ref" not in schema: return name
+        letters = "_".join(str(ord(letter)) for letter in f"{within} {schema['$ref']}")
+        return f"at_{self.roots.setdefault(id(root), len(self.roots))}_{letters}"
 
     def literal(self, text):
         found = []
@@ -678,15 +836,20 @@ class _Lark:
             at = sign.end()
         return " ".join(filter(None, [*found, _quoted(text[at:])]))
 
-    def text_until(self, name, closing):
+    def text(self, name, closing, kind=f"/{_SIGN}*/"):
         controls = [sign.start() for sign in _MARK.finditer(closing) if self.token(sign[0]) is not None]
         plain = closing[:controls[0]] if controls else closing
-        if not plain: return f"{self.add('anything', '/(?s:.*)/')} {self.literal(closing)}"
-        rule = self.add(name, "/(?s:.*)/", f"[suffix={_quoted(plain)}]")
+        more = f"{_SIGN}*" if controls else f"{_SIGN}+"
+        ends = " ".join(filter(None, [f"({kind})", _quoted(plain)]))
+        rule = self.add(f"TEXT_{name}".upper(), f"({ends}) & ~/{_SIGN}*{_letter_by_letter(closing)}{more}/")
         return " ".join(filter(None, [rule, self.literal(closing[len(plain):])]))
 
 # %% ../../nbs/23_calls.ipynb #3dd8e581
 def _quoted(text): return json.dumps(text, ensure_ascii=False) if text else ""
+
+def _letter_by_letter(text):
+    "A text as a part of a pattern, in which no letter means anything else."
+    return "".join(f"\\x{{{ord(letter):x}}}" for letter in text)
 
 # %% ../../nbs/23_calls.ipynb #9a3f64e0
 def _json_rule(schema, spelling=()):
@@ -715,7 +878,8 @@ def _call_rule(self:CallFormat, lark, name, function, inside=""):
     begin = begin.removeprefix(inside)
     name = f"{name}_begun" if inside else name
     if self.form != "json": return lark.add(name, self._call_of_items(lark, name, function["name"], schema, begin, end))
-    arguments = lark.add(f"json_{name}", _json_rule({"additionalProperties": False, **schema}, self.spelling))
+    schema = {"type": "object", "additionalProperties": False, **schema}
+    arguments = lark.add(f"json_{name}", _json_rule(schema, self.spelling))
     return lark.add(name, " ".join(filter(None, [lark.literal(begin), arguments, lark.literal(end)])))
 
 # %% ../../nbs/23_calls.ipynb #9f483250
@@ -727,7 +891,8 @@ def _call_of_items(self:CallFormat, lark, name, called, schema, begin, end):
     required = [key for key in properties if key in (schema.get("required") or ())]
     between = {"tags": self.next, "python": ", ", "marks": ","}[self.form]
     closing = commonprefix([end, between]) if self.form == "tags" else ""
-    items = {key: lark.add(f"{name}_{n}", self._item_rule(lark, f"{name}_{n}", key, value, closing.replace(_KEY, key)))
+    items = {key: lark.add(f"{name}_{n}",
+            self._item_rule(lark, f"{name}_{n}", self._readable(key), value, schema, closing.replace(_KEY, key)))
         for n,(key,value) in enumerate(properties.items())}
     bare = lark.literal(self.empty.replace(_NAME, called) if self.form == "tags" else begin + end)
     if not items: return bare
@@ -746,39 +911,234 @@ def _sequences(items, required, between, ordered):
         if key in required: break
     return " | ".join(options)
 
+# %% ../../nbs/23_calls.ipynb #f977dcf0
+@patch
+def _readable(self:CallFormat, key):
+    "The name of an argument. Raises `ParameterError` if this form can't hold it."
+    if self.form == "python":
+        with suppress(ValueError, SyntaxError):
+            if ast.parse(f"f({key}=1)", mode="eval").body.keywords[0].arg == key: return key
+    elif re.fullmatch(r"[^\s<>\"':=,{}\[\]]+", key): return key
+    raise ParameterError(f"This model's way to call functions can't hold an argument called {key!r}.", name="tools",
+        nearest=None)
+
 # %% ../../nbs/23_calls.ipynb #01e13656
 @patch
-def _item_rule(self:CallFormat, lark, name, key, schema, closing):
+def _item_rule(self:CallFormat, lark, name, key, schema, root, closing):
     "An argument with its name."
-    types = _types(schema)
-    kind = next(iter(types)) if len(types) == 1 else "string" if "string" in types else "object"
-    if self.form == "tags": return self._tag_rule(lark, name, key, schema, kind, closing)
-    if self.form == "marks": return f"{_quoted(key + ':')} {self._marked_rule(lark, name, kind, schema)}"
-    value = lark.add(f"value_{name}", '"True" | "False"' if kind == "boolean" else _json_rule(schema))
-    free = kind == "string" and "enum" not in schema and self.quote == "'"
-    return f"{_quoted(key + '=')} " + (f"({value} | /'[^'\\\\\\r\\n]*'/)" if free else value)
+    schema = schema if isinstance(schema, Mapping) else {}
+    schema = {**schema, **{part: root[part] for part in ("$defs", "definitions") if part in root}}
+    if self.form == "tags": return self._tag_rule(lark, name, key, schema, root, closing)
+    if self.form == "marks": return f"{_quoted(key + ':')} {self._marked_rule(lark, f'value_{name}', schema, root)}"
+    options = _alternatives(schema, root)
+    if _are_flags(options): return f"{_quoted(key + '=')} (\"True\" | \"False\")"
+    value = lark.add(f"value_{name}", _json_rule(schema))
+    names = [_quoted(str(value)) for value in (None, True, False) if _fits(value, schema, root)]
+    kinds = [value, *names, self._quoted_rule(lark, name, options) if self.quote == "'" else ""]
+    return f"{_quoted(key + '=')} ({' | '.join(dict.fromkeys(filter(None, kinds)))})"
+
+_BARE = r"[^'\\\x00-\x1f\x7f]*"   # what may stand between single quotes as it is
+
+@patch
+def _quoted_rule(self:CallFormat, lark, name, options):
+    "A rule for the texts among the alternatives, between single quotes; nothing, if there is none."
+    texts = [option for option in options if _is_text(option)]
+    texts = [option for option in texts if "const" not in option or re.fullmatch(_BARE, option["const"])]
+    kinds = " | ".join(dict.fromkeys(map(self._text_of, texts)))
+    return f"{_quoted(self.quote)} {lark.text(f'quoted_{name}', self.quote, f'({kinds}) & /{_BARE}/')}" if kinds else ""
+
+def _are_flags(options): return all(option.get("type") == "boolean" for option in options)
+
 
 # %% ../../nbs/23_calls.ipynb #4b3e390c
 @patch
-def _tag_rule(self:CallFormat, lark, name, key, schema, kind, closing):
-    begin = lark.literal(key + self._opening_of(kind))
-    options = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if kind == "string" and options is None: return f"{begin} {lark.text_until(f'text_{name}', closing)}"
-    if kind == "string": body = " | ".join(map(_quoted, options))
-    elif kind == "boolean" and kind in self.plain: body = '"True" | "False"'
-    else: body = _json_rule(schema, self.spelling)
-    return " ".join(filter(None, [begin, lark.add(f"value_{name}", body), lark.literal(closing)]))
+def _tag_rule(self:CallFormat, lark, name, key, schema, root, closing):
+    "An argument in its tag, which may differ by the type of the value."
+    groups = {}
+    for option in _alternatives(schema, root):
+        kind = _json_type(option["const"]) if "const" in option else option.get("type", "string")
+        groups.setdefault(self._opening_of(kind), []).append(option)
+    rules = []
+    for n,(opening,options) in enumerate(groups.items()):
+        within = f"{name}_{n}"
+        if any(_is_text(option) for option in options):
+            rule = lark.text(within, closing, " | ".join(dict.fromkeys(filter(None, map(self._text_of, options)))))
+        elif self.nested: rule = self._element_rule(lark, within, options, root, closing)
+        else: rule = f"{lark.add(f'value_{within}', self._value_rule(options, schema))} {lark.literal(closing)}"
+        rules.append(f"{lark.literal(key + opening)} {rule}")
+    return " | ".join(rules)
+
+def _is_text(option):
+    return isinstance(option["const"], str) if "const" in option else option.get("type", "string") == "string"
+
+# %% ../../nbs/23_calls.ipynb #95231ab6
+_FORMATS = {"date": r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])", "time": r"([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z",
+    "uuid": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "email": r"[a-z0-9]+([.][a-z0-9]+)*@[a-z0-9]+([.][a-z0-9]+)+",
+    "ipv4": r"(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])([.](25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}"}
+_FORMATS["date-time"] = f"{_FORMATS['date']}T{_FORMATS['time']}"
+_TEXTUAL = "minLength","maxLength","pattern","format"
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+
+@patch
+def _text_of(self:CallFormat, option):
+    "A pattern for the values of an alternative as a text; nothing, if it is none that stands beside others."
+    if "const" in option: return _quoted(self._value(option["const"])) or '""'
+    kind = option.get("type", "string")
+    if kind == "null": return _quoted(self._value(None))
+    if kind == "boolean": return f"{_quoted(self._value(True))} | {_quoted(self._value(False))}"
+    if kind in ("integer", "number"): return "" if _BOUNDS & {*option} else "/-?(0|[1-9][0-9]{0,14})/"
+    if kind != "string": return ""
+    return _text_pattern(option)
+
+def _text_pattern(schema):
+    "A pattern for the texts that a schema allows."
+    kinds = [f"/{_SIGN}*/"]
+    if {"minLength", "maxLength"} & schema.keys():
+        kinds.append(f"/{_SIGN}{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}/")
+    if known := _FORMATS.get(schema.get("format")): kinds.append(f"/{known}/")
+    if "pattern" in schema: kinds.append(_searched(schema["pattern"]))
+    return " & ".join(kinds[1:] or kinds)
+
+def _searched(pattern):
+    "A pattern that stands somewhere in a text, for the whole of it."
+    begin = "" if pattern.startswith("^") else f"{_SIGN}*"
+    end = "" if pattern.endswith("$") and not pattern.endswith("\\$") else f"{_SIGN}*"
+    whole = f"{begin}({pattern[not begin:len(pattern) - (not end)]}){end}"
+    try: return f"/{optional('llguidance', 'tools').regex_to_lark(whole, 'd')}/"
+    except ValueError: return f"/{_SIGN}*/"   # as llguidance passes over what it can't do
+
+# %% ../../nbs/23_calls.ipynb #a2eef288
+@patch
+def _element_rule(self:CallFormat, lark, name, options, root, closing):
+    "A rule for values that may have tags within, and for what closes them."
+    rules = []
+    for n,option in enumerate(options):
+        kind = option.get("type")
+        value = option.get("const")
+        if kind == "array": rules.append(self._items_rule(lark, f"{name}_{n}", option, root, closing))
+        elif kind == "object": rules.append(self._keys_rule(lark, f"{name}_{n}", option, root, closing))
+        elif "const" in option: rules.append(lark.literal(self._value(value) + closing))
+        else: rules.append(f"{lark.add(f'value_{name}_{n}', _json_rule(option))} {lark.literal(closing)}")
+    return f"({' | '.join(rules)})"
+
+@patch
+def _child_rule(self:CallFormat, lark, name, key, schema, root):
+    "A tag within."
+    name = lark.named(schema, root, name, key)
+    if name in lark.names: return name
+    lark.names.add(name)
+    options,closing = _alternatives(schema, root),f"{self.nested}/{key}>"
+    several = (schema.get("anyOf") or schema.get("oneOf")) if isinstance(schema, Mapping) else None
+    opening = lark.literal(f"{self.nested}{key}>")
+    if any(map(_is_text, options)):
+        rule = lark.text(name, closing, " | ".join(dict.fromkeys(filter(None, map(self._text_of, options)))))
+        lark.rules.append(f"{name}: {opening} {rule}")
+    elif several:
+        rules = [self._child_rule(lark, f"{name}_{n}", key, option, root) for n,option in enumerate(several)]
+        lark.rules.append(f"{name}: {' | '.join(dict.fromkeys(rules))}")
+    else: lark.rules.append(f"{name}: {opening} {self._element_rule(lark, f'{name}_in', options, root, closing)}")
+    return name
+
+@patch
+def _items_rule(self:CallFormat, lark, name, schema, root, closing):
+    known = schema.get("prefixItems") or ()
+    first = [self._child_rule(lark, f"{name}_at_{n}", "item", item, root) for n,item in enumerate(known)]
+    least,most = (schema.get(bound, other) for bound,other in (("minItems", 0), ("maxItems", None)))
+    if most != 0 and schema.get("items") is not False:
+        item = self._child_rule(lark, f"{name}_item", "item", schema.get("items", {}), root)
+        first.append(f"{item}{{{max(least - len(known), 0)},{'' if most is None else max(most - len(known), 1)}}}")
+    return " ".join([*first, lark.literal(closing)])
+
+@patch
+def _keys_rule(self:CallFormat, lark, name, schema, root, closing):
+    properties,required = schema.get("properties") or {},schema.get("required") or ()
+    rules = [self._child_rule(lark, f"{name}_{n}", self._readable(key), value, root) + "?" * (key not in required)
+        for n,(key,value) in enumerate(properties.items())]
+    return " ".join([*rules, lark.literal(closing)])
+
+# %% ../../nbs/23_calls.ipynb #9ce538ea
+@patch
+def _value_rule(self:CallFormat, options, schema):
+    "A rule for values that are no texts."
+    if "boolean" in self.plain and _are_flags(options): return '"True" | "False"'
+    if options == _alternatives(schema, schema): return _json_rule(schema, self.spelling)
+    shared = {part: schema[part] for part in ("$defs", "definitions") if part in schema}
+    return _json_rule({"anyOf": options, **shared}, self.spelling)
 
 # %% ../../nbs/23_calls.ipynb #f55de461
 @patch
-def _marked_rule(self:CallFormat, lark, name, kind, schema):
-    quote = lark.literal(self.quote)
-    text = f"{quote} {lark.text_until('text', self.quote)}"
-    if kind == "string" and "enum" in schema: return f"{quote} ({' | '.join(map(_quoted, schema['enum']))}) {quote}"
-    if kind == "string": return text
-    if kind in ("integer", "number", "boolean"): return lark.add(f"value_{name}", _json_rule(schema))
+def _marked_rule(self:CallFormat, lark, name, schema, root):
+    "A value whose texts stand between marks."
+    schema = schema if isinstance(schema, Mapping) else {}
+    name = lark.named(schema, root, name)
+    if name in lark.names: return name
+    lark.names.add(name)      # before it is known, for it may hold itself
+    several = schema.get("anyOf") or schema.get("oneOf")
+    write = self._marked_rule if several else self._marked_option
+    options = several or _alternatives(schema, root)
+    rules = [write(lark, f"{name}_{n}", option, root) for n,option in enumerate(options)]
+    lark.rules.append(f"{name}: {' | '.join(dict.fromkeys(rules))}")
+    return name
+
+# %% ../../nbs/23_calls.ipynb #e8c98e5a
+@patch
+def _marked_option(self:CallFormat, lark, name, option, root):
+    "A value of one type."
+    kind = option.get("type")
+    if "const" in option: return self._marked_const(lark, option["const"])
+    if kind == "string": return f"{lark.literal(self.quote)} {lark.text(name, self.quote, _text_pattern(option))}"
+    if kind == "array": return self._marked_list(lark, name, option, root)
+    if kind == "object": return self._marked_dict(lark, name, option, root)
+    if kind: return lark.add(f"value_{name}", _json_rule(option))
     lark.add("number", _json_rule({"type": "number"}))
+    text = f"{lark.literal(self.quote)} {lark.text('text', self.quote)}"
     lark.add("any", f'{text} | number | "true" | "false" | "null" | dict | list')
-    lark.add("dict", '"{" (/[A-Za-z_][A-Za-z0-9_]*/ ":" any ("," /[A-Za-z_][A-Za-z0-9_]*/ ":" any)*)? "}"')
+    lark.add("dict", '"{" (pair ("," pair)*)? "}"')
+    lark.add("pair", f'{_FREE_KEY} ":" any')
     lark.add("list", '"[" (any ("," any)*)? "]"')
-    return {"array": "list", "object": "dict"}.get(kind, "any")
+    return "any"
+
+_FREE_KEY = "/[A-Za-z_][A-Za-z0-9_]*/"
+
+@patch
+def _marked_const(self:CallFormat, lark, value):
+    "A known value."
+    quote = lark.literal(self.quote)
+    if isinstance(value, str): return " ".join(filter(None, [quote, _quoted(value), quote]))
+    if isinstance(value, list): return f'"[" {self._in_row(lark, ["" for _ in value], value)} "]"'
+    if not isinstance(value, Mapping): return _quoted(json.dumps(value))
+    keys = sorted(value, key=str.lower)
+    return f'"{{" {self._in_row(lark, [key + ":" for key in keys], [value[key] for key in keys])} "}}"'
+
+@patch
+def _in_row(self:CallFormat, lark, heads, values):
+    return ' "," '.join(f"{_quoted(head)} {self._marked_const(lark, value)}" for head,value in zip(heads, values))
+
+# %% ../../nbs/23_calls.ipynb #b80d35fc
+@patch
+def _marked_list(self:CallFormat, lark, name, schema, root):
+    known = schema.get("prefixItems") or ()
+    first = [self._marked_rule(lark, f"{name}_at_{n}", item, root) for n,item in enumerate(known)]
+    begin = ' "," '.join(first)
+    if schema.get("items") is False: return f'"[" {begin} "]"'
+    item = self._marked_rule(lark, f"{name}_item", schema.get("items", {}), root)
+    least,most = max(schema.get("minItems", 0) - len(first), 0),schema.get("maxItems")
+    most = "" if most is None else max(most - len(first), 0)
+    if most == 0: return f'"[" {begin} "]"'
+    if first: return f'"[" {begin} ("," {item}){{{least},{most}}} "]"'
+    items = f'{item} ("," {item}){{{max(least - 1, 0)},{most - 1 if most else ""}}}' if most != 1 else item
+    return f'"[" {items} "]"' if least else f'"[" ({items})? "]"'
+
+@patch
+def _marked_dict(self:CallFormat, lark, name, schema, root):
+    properties = schema.get("properties") or {}
+    if not properties and schema.get("additionalProperties") is False: return '"{" "}"'
+    if not properties:
+        value = self._marked_rule(lark, f"{name}_value", schema.get("additionalProperties", {}), root)
+        return f'"{{" ({_FREE_KEY} ":" {value} ("," {_FREE_KEY} ":" {value})*)? "}}"'
+    keys = sorted(map(self._readable, properties), key=str.lower)
+    values = [self._marked_rule(lark, f"{name}_{n}", properties[key], root) for n,key in enumerate(keys)]
+    items = {key: f"{_quoted(key + ':')} {value}" for key,value in zip(keys, values)}
+    required = [key for key in items if key in (schema.get("required") or ())]
+    sequences = _sequences(items, required, '","', True)
+    return f'"{{" ({sequences}){"" if required else "?"} "}}"'

@@ -16,6 +16,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
+from collections import deque
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
@@ -68,6 +69,7 @@ class Engine(Advises, ChatModel, called="model", instead=_ENGINE_ELSEWHERE):
         self.llm,self.decoder = llm,Decoder(llm)
         self.name = os.path.basename(llm.model_path.replace("\\", "/"))
         self.n_ctx = self.decoder.n_ctx
+        self.called = deque(maxlen=_CALLS)   # the latest prompts with tools, and their answers
         self.template = template = ChatTemplate(llm, chat_format, self.decoder.control_names)
         self.defaults = {**template.defaults, **dict.fromkeys([*_HELD_TO, "thinking"])}
         self.parameters = template.parameters | _HELD_TO.keys() | {"thinking"}
@@ -243,6 +245,7 @@ def _remember(self:Engine, prompt, writer):
     known = marked(text)
     if not answer.startswith(known): known,tokens = prompt.begun,[]    # a name was completed by what is cut off
     self.transcripts.add(prompt.text, answer, len(known), prompt.tokens + tokens)
+    if prompt.tools and prompt.messages: self.called.append((prompt, answer))
 
 # %% ../../nbs/26_engine.ipynb #c4c61ea2
 @patch
@@ -317,11 +320,13 @@ class _Asked(Prompt):
     stops: list[str] = ()             # Where the answer ends, as text
     guide: Any = None                 # What it is held to: a `Guide`, or `Thinking`; None: nothing
     tools: list[dict] = ()            # What may be called, in OpenAI's form
+    messages: list[dict] = ()         # The conversation
+    plain: str = ""                   # What of the template's text the next prompt has in common with this one
     calls_freely: bool = False        # Is each call held to what may be called, once the model has begun it?
 
     def as_shared(self):
         "The part of it that the next turn shares."
-        return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held])
+        return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held], messages=[])
 
 # %% ../../nbs/26_engine.ipynb #942b7c3f
 _HELD_TO = {"schema": schema_grammar, "pattern": pattern_grammar, "grammar": lark_grammar}   # makes one grammar of it
@@ -511,6 +516,27 @@ def _marked_answer(self:Engine, text, tools):
     at = text.find(self.calls.opens) if tools and self.calls.written else -1
     return mark(text, self.in_texts) if at < 0 else mark(text[:at], self.in_texts) + text[at:]
 
+# %% ../../nbs/26_engine.ipynb #31a6d5e4
+_CALLS = 16   # Prompts with tools that are remembered; several chats may use a model
+_LAST_SIGN = re.compile(r"<[^<>]+>\s*$")
+
+@patch
+def _as_it_was_called(self:Engine, prompt, messages):
+    "The prompt with the results of calls, up to the calls as the model has written them."
+    last = max((n for n,message in enumerate(messages) if message.get("tool_calls")), default=len(messages))
+    if last >= len(messages) - 1 or any(message.get("role") != "tool" for message in messages[last + 1:]): return prompt
+    before = next(((asked, said) for asked,said in reversed(self.called) if asked.messages == messages[:last]), None)
+    if before is None or not prompt.text.startswith(before[0].plain): return prompt
+    calls = self.calls.write(mark(messages[last]["tool_calls"], self.in_texts)).strip()
+    calls = calls if self.calls.written else mark(calls, self.in_texts)
+    said,begin = before[1].rstrip(),prompt.text.rfind(calls)
+    last = _LAST_SIGN.search(calls)      # which the model may have ended its answer with
+    written = next((part for part in (calls, calls[:last.start()].rstrip() if last else "")
+        if part and said.endswith(part[-3:])), "")
+    if begin < 0 or not written: return prompt
+    text = before[0].text + before[0].begun + said + prompt.text[begin + len(written):]
+    return replace(prompt, text=text, shared=prompt.shared + len(text) - len(prompt.text))
+
 # %% ../../nbs/26_engine.ipynb #abd982fb
 @patch
 def _prepare(self:Engine, messages, params):
@@ -520,10 +546,12 @@ def _prepare(self:Engine, messages, params):
     if isinstance(messages, (list, tuple)) and any(map(_shows_more_than_text, messages)):
         raise MessageError(f"{self.name} can't see images: send text alone.", content=messages)
     held_to,thinking = self._taken_out(settings)
+    asked = messages
     messages,settings,tools = self._with_calls(messages, settings)
     choice = settings.pop("tool_choice", None) if tools else None
     held_to = held_to or self._called_for(tools, choice)
     prompt = self.template.prompt(messages, settings)
+    plain,prompt = prompt.text[:prompt.shared],self._as_it_was_called(prompt, asked)
     tokens = self._tokens(prompt.text + prompt.begun, prompt.add_bos)
     settings = dict(prompt.settings)
     if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
@@ -540,7 +568,8 @@ def _prepare(self:Engine, messages, params):
     guide = self._guide(prompt, held_to, thinking, most, room)
     stops = stops + self.ends if held_to is None or held_to[0] == _NO_CALL else []
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
-        seed=seed, stops=stops, guide=guide, tools=tools, calls_freely=bool(tools) and not held_to and has_masks())
+        seed=seed, stops=stops, guide=guide, tools=tools, messages=[*asked], plain=plain,
+        calls_freely=bool(tools) and not held_to and has_masks())
 
 # %% ../../nbs/26_engine.ipynb #ff985010
 def _shows_more_than_text(message):

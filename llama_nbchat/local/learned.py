@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from os.path import commonprefix
 
 from .calls import (_ARGUMENTS, _ID, _INDEX, _KEY, _MARK, _NAME, CallFormat, _called, _closing,
-    _decoder, _json_type, _literal, _parts_of, as_call)
+    _completed, _decoder, _json_type, _literal, _parts_of, as_call)
 from .sandbox import TemplateFault
 from ..reasoning import REASONING
 
@@ -58,7 +58,13 @@ def _region(called, said):
     called = called.rstrip()
     stop = len(called) - len(commonprefix([called[begin:][::-1], said[place + len(_SAID):].rstrip()[::-1]]))
     stop = next((mark.end() for mark in _MARK.finditer(called) if mark.start() < stop < mark.end()), stop)
-    return _without_reasoning(called[begin:stop])
+    return _without_reasoning(_without_end(called[begin:stop], said[place + len(_SAID):].lstrip()))
+
+def _without_end(text, after):
+    "The text without the mark that ends an answer, and without marks behind it."
+    ends = _MARK.match(after)
+    at = text.rfind(ends[0]) if ends else -1
+    return text if at < 0 or _MARK.sub("", text[at:]).strip() else text[:at]
 
 # %% ../../nbs/23_learned.ipynb #a539af9c
 def _without_reasoning(text):
@@ -156,6 +162,8 @@ def _opening(found, trial):
     if found.call.startswith("{") and text.startswith("{"): return "{"
     answer = trial.said().rpartition(_ASKED["content"])[2]
     ends = [mark.end() for mark in _MARK.finditer(text)] if _MARK.match(text) else []
+    bracket = re.search(r"[\[{]", text[9:])     # what begins JSON; before it, something that tells
+    if bracket and not ends: ends = [9 + bracket.end()]
     return next((text[:end] for end in ends if text[:end] not in answer), text.strip())
 
 # %% ../../nbs/23_learned.ipynb #d6d2857f
@@ -194,18 +202,25 @@ def _path_to(value, keys=()):
     return next(_path_to(inner, (*keys, key)) for key,inner in objects.items())
 
 # %% ../../nbs/23_learned.ipynb #e1944dac
-def _spellings_of(value):
+def _spellings_of(value, nested=""):
     if isinstance(value, str): return (value,)
+    if nested and isinstance(value, (Mapping, list)): return (CallFormat("tags", "", nested=nested)._value(value),)
     return json.dumps(value),str(value),json.dumps(value, separators=(",", ":"))
 
 # %% ../../nbs/23_learned.ipynb #21043863
+def _nested_in(region):
+    "What begins a tag within a value, if there are any."
+    found = re.search(r"(\S*<)zqin>newts(\S*<)/zqin>", region)
+    return found[2] if found and found[1].endswith(found[2]) else ""
+
 def _arguments_in(region, at, n):
     "For each argument: where its name begins and ends, and its value. Raises `ValueError`."
+    nested = _nested_in(region)
     found = []
     for key,value in {**_RICH, "zqtext": _WORDS[n]}.items():
         place = region.index(key, at)
         begin = place + len(key)
-        starts = [(region.find(text, begin), -len(text)) for text in _spellings_of(value)]
+        starts = [(region.find(text, begin), -len(text)) for text in _spellings_of(value, nested)]
         start,size = min(found for found in starts if found[0] >= 0)
         found.append((key, place, begin, start, at := start - size))
     return found
@@ -222,10 +237,10 @@ def _learn_tags(trial):
     openings = tuple((_json_type(_RICH[key]), region[begin:start]) for key,_,begin,start,_ in found)
     following = {region[first[4]:second[1]].replace(first[0], _KEY) for first,second in zip(found, found[1:])}
     plain = tuple(_json_type(_RICH[key]) for key,_,_,start,end in found[1:]
-        if region[start:end] != json.dumps(_RICH[key]))
+        if region[start:end] != json.dumps(_RICH[key]) and not _nested_in(region))
     if len(following) > 1 or not all(following): return None
     return _with_ends(replace(_split(trial, _tags_span, "tags"), openings=openings, next=following.pop(), plain=plain,
-        spelling=_SPELLINGS[0]), found[-1][0], trial)
+        spelling=_SPELLINGS[0], nested=_nested_in(region)), found[-1][0], trial)
 
 # %% ../../nbs/23_learned.ipynb #2364cdab
 def _with_ends(found, last, trial):
@@ -276,6 +291,13 @@ def _learn_marks(trial):
     quote = _quote_in(trial.region([_probe(0)]))
     return _with_bracket(replace(_split(trial, _marks_span, "marks"), quote=quote), "}") if quote else None
 
+# %% ../../nbs/23_learned.ipynb #a477b0b3
+def _as_told(call):
+    "The call with a text where the functions want one: of what is in tags within tags, they alone tell what it is."
+    name,arguments,id = _parts_of(call)
+    if "zqobject" in arguments: arguments = {**arguments, "zqobject": {"zqin": 'a\tb {"c"}'}}
+    return as_call(name, arguments, id)
+
 # %% ../../nbs/23_learned.ipynb #3b32fd66
 _TRIALS = (_ODD, {"zqtext": "it's"}, {"zqtext": "a", "zqint": 3}, {}, {"zqtext": ""}, {"zqtext": "7"},
     {"zqint": 0, "zqflag": False}, {"zqlist": []}, {"zqtext": "one\ntwo\n", "zqobject": {"zqin": "it's"}})
@@ -284,6 +306,7 @@ def _holds(found, trial):
     "Whether a format writes as the template does, and reads what it writes."
     for calls in ([_probe(0)], [_probe(0), _probe(1)], *([_probe(0, arguments)] for arguments in _TRIALS)):
         if found.single: calls = calls[:1]
+        if found.nested: calls = [_as_told(call) for call in calls]
         text = found.write(calls)
         if not (text.strip() == trial.region(calls).strip() if found.written else trial.keeps(text)): return False
         if found.written and text.strip() not in (trial.follows(calls) or text): return False
@@ -324,6 +347,28 @@ def _role_of_results(write, found):
             if _RESULT in text: return role
     return "user"
 
+# %% ../../nbs/23_learned.ipynb #02c06439
+_SCANT = {"description": {"type": "string"}, "parameters": {"description": "What it finds"},
+    "descriptions": {"type": "string"}, "types": {"type": ["string", "null"]}, "objects": {"type": "object"}}
+
+def _scant(kind):
+    "A tool in which something is missing."
+    if kind == "parameters": return {"type": "function", "function": {"name": _TRIED[0], **_SCANT[kind]}}
+    argument = {**_SCANT[kind], **({"description": "What it is"} if kind != "descriptions" else {})}
+    schema = {"type": "object", "properties": {"zqtext": argument}, "required": ["zqtext"]}
+    told = {} if kind == "description" else {"description": "What it finds"}
+    return {"type": "function", "function": {"name": _TRIED[0], **told, "parameters": schema}}
+
+# %% ../../nbs/23_learned.ipynb #a4f847d9
+def _needs(write):
+    "What a template does not do without in a tool."
+    def refuses(tool):
+        try: write([_ASKED], tools=[tool], add_generation_prompt=True)
+        except TemplateFault: return True
+        return False
+    missed = [kind for kind in _SCANT if refuses(_scant(kind))]
+    return tuple(kind for kind in missed if not refuses(_completed(_scant(kind), missed)))
+
 # %% ../../nbs/23_learned.ipynb #a1b98345
 _OBJECT = f'{{"name": "{_NAME}", "arguments": {_ARGUMENTS}}}'
 _PATH = (), "name", "arguments"
@@ -331,13 +376,9 @@ _OWN = CallFormat("json", "<tool_call>", "<tool_call>\n", _OBJECT, "\n</tool_cal
     path=_PATH, spelling=_SPELLINGS[0], source="own prompt", written=False, results="user", listed=False)
 _LFM2 = CallFormat("python", "<|tool_call_start|>", "<|tool_call_start|>[", f"{_NAME}({_ARGUMENTS})", ", ",
     "]<|tool_call_end|>", quote='"', source="table", written=False)
-_KIMI = CallFormat("json", "<|tool_calls_section_begin|>", "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
-    f"{_NAME}:{_INDEX}<|tool_call_argument_begin|>{_ARGUMENTS}", "<|tool_call_end|><|tool_call_begin|>functions.",
-    "<|tool_call_end|><|tool_calls_section_end|>", spelling=_SPELLINGS[0], source="table", written=False)
 _GRANITE = CallFormat("json", "<|tool_call|>", "<|tool_call|>[", _OBJECT, ", ", "]", path=_PATH, spelling=_SPELLINGS[0],
     source="table", written=False)
-_TABLE = {"<|tool_list_start|>": _LFM2, "List of tools: [": _LFM2, "<|tool_calls_section_begin|>": _KIMI,
-    "<|tool_call|>": _GRANITE}   # by what stands in the template
+_TABLE = {"<|tool_list_start|>": _LFM2, "List of tools: [": _LFM2, "<|tool_call|>": _GRANITE}   # by what is in it
 
 # %% ../../nbs/23_learned.ipynb #73003b3c
 def call_format(
@@ -349,4 +390,5 @@ def call_format(
     except TemplateFault: lists = False
     found = _learned(write)
     if found is None and lists: found = next((row for sign,row in _TABLE.items() if sign in source), None)
-    return replace(found, listed=lists, results=_role_of_results(write, found)) if found else _OWN
+    if not found: return _OWN
+    return replace(found, listed=lists, results=_role_of_results(write, found), needs=_needs(write) if lists else ())

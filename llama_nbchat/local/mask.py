@@ -201,6 +201,8 @@ def _shortest_end(
             seen.add((mask, shape))
             likely,unlikely = _sorted(mask)
             if unlikely: go(cost + _LATER, text, at, shape, unlikely)
+            for word,after in _leading_out(at, words, mask) if len(likely) + len(unlikely) > _MANY else ():
+                go(cost + 1 + _FORCED * len(word), text + word, after, _shaped(shape, word))
         tries -= len(others or likely)
         for added,after in _different(at, others or likely):
             go(cost + 1, text + added, after, _shaped(shape, added))
@@ -273,15 +275,20 @@ def _by_and_by(text, matcher, known, words, most=5000):
             before = mask
             ways = b"".join(_sorted(mask))
             added = ways[same % len(ways) if 0 < len(ways) <= _MANY else 0:][:1]
-            if len(ways) > _MANY: added = next((word for word in words if _leads_out(at, word, mask)), added)
+            if len(ways) > _MANY: added,_ = next(_leading_out(at, words, mask), (added, None))
         if not added or not at.consume_tokens(list(added)): return None
         text += added
     return None
 
-def _leads_out(matcher, word, mask):
-    "Whether something else may come after a word than before it."
-    after = matcher.deep_copy()
-    return after.consume_tokens(list(word)) and (after.is_accepting() or after.compute_bitmask() != mask)
+def _leading_out(matcher, words, mask):
+    "Of these words, those after which something else may come than before them, each with the matcher after it."
+    found = {mask}
+    for word in words:
+        after = matcher.deep_copy()
+        if not after.consume_tokens(list(word)): continue
+        place = after.is_accepting() or after.compute_bitmask()
+        if place not in found: yield word,after
+        found.add(place)
 
 def _words(grammar):
     "The texts that stand in a grammar; those of a schema are no signs of anything."
@@ -289,7 +296,7 @@ def _words(grammar):
     words = []
     for text in dict.fromkeys(found):
         with suppress(ValueError): words.append(json.loads(text).encode("utf-8", "replace"))
-    return words
+    return sorted(words, key=len)
 
 # %% ../../nbs/25_mask.ipynb #32b81e56
 _OF_A_PART = 2000   # Ways on that are looked at for a part of a schema
@@ -359,6 +366,7 @@ def _part_of(root, reference):
 
 # %% ../../nbs/25_mask.ipynb #2329e97e
 _GRAMMARS,_QUICK = 32,400   # How many grammars are remembered; ways on that are looked at in the middle of an answer
+_LONGER = 10_000            # The same where something is begun after what was complete, such as another call
 
 class Guide:
     "Lets a model write what a grammar allows, and nothing else, to its end. Raises `ParameterError` if there is none."
@@ -446,7 +454,7 @@ class Guide:
         for end in ends:
             if _is_end(letters, end) and fits(end, room): return end
         for known in (self.end, b""):
-            end = _shortest_end(letters, known, _QUICK, self.words)
+            end = _shortest_end(letters, known, _QUICK if self.end else _LONGER, self.words)
             if end is not None and fits(end, room): return end
         return None
 
@@ -459,7 +467,7 @@ def read(self:Guide,
     for token in self.vocabulary.tokens(text.encode("utf-8", "replace")) or [-1]:
         if token < 0 or not self._go_on(token, 2**31):
             raise _not_held("grammar", f"what was begun, {clipped(text)!r}, does not fit it")
-    self.end = _shortest_end(self.letters, self.end) or self.end
+    self.end = _shortest_end(self.letters, self.end, words=self.words) or self.end
 
 # %% ../../nbs/25_mask.ipynb #5e3cfb12
 class Calls:

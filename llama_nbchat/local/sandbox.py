@@ -56,6 +56,7 @@ class _Budget:
         self.depth = 0
         self.end = thread_time() + _SECONDS
         self.sizes = {}
+        self.own = {}       # the lists that the template has made itself, by their ids
 
     def spend(self, size=1):
         "Takes something from the budget. Raises `TemplateFault` if there is not enough, or no time left."
@@ -175,7 +176,9 @@ def _each(context, values):
 # %% ../../nbs/21_sandbox.ipynb #9a4789c5
 def _made(context, values):
     "A list, or a part of something."
-    context.environment.budget.spend(len(values) if isinstance(values, Collection) else 1)
+    budget = context.environment.budget
+    budget.spend(len(values) if isinstance(values, Collection) else 1)
+    if isinstance(values, list): budget.own[id(values)] = values
     return values
 
 # %% ../../nbs/21_sandbox.ipynb #2e4a2068
@@ -205,7 +208,8 @@ def _counting(tree):
             self.generic_visit(node).iter = by("(each)", node.iter)
             return node
         def visit_List(self, node):
-            return node if all(map(plain, node.items)) else by("(made)", self.generic_visit(node))
+            fixed = node.items and all(map(plain, node.items))
+            return node if fixed else by("(made)", self.generic_visit(node))
         def visit_Dict(self, node): return by("(made)", self.generic_visit(node))
         def visit_Concat(self, node): return by("(together)", *self.generic_visit(node).nodes)
         def visit_Compare(self, node):
@@ -218,6 +222,16 @@ def _counting(tree):
             self.generic_visit(node)
             return by("(made)", node) if isinstance(node.arg, nodes.Slice) else node
     return Counting().visit(tree)
+
+# %% ../../nbs/21_sandbox.ipynb #86d2edf9
+_CHANGING = "append","pop"
+
+def _change(budget, added):
+    "A list of the template's own changes. Raises `TemplateFault` if it would hold another one."
+    if any(isinstance(value, Collection) and not isinstance(value, str) for value in added):
+        raise TemplateFault("it puts a list into a list that it has made before", "failed")
+    budget.spend(sum(map(budget.size, added)))
+    budget.sizes.clear()
 
 # %% ../../nbs/21_sandbox.ipynb #9c5ec270
 def _counted(name, function):
@@ -276,12 +290,17 @@ def _environment():
             self.budget.spend(len(left) + len(right) if plain else _operated(self.budget, operator, left, right))
             return left + right if plain else self.binop_table[operator](left, right)
 
+        def is_safe_attribute(self, value, name, found):
+            mine = name in _CHANGING and id(value) in self.budget.own
+            return mine or super().is_safe_attribute(value, name, found)
+
         def call(__self, __context, __called, *args, **kwargs):
             budget = __self.budget
             method = getattr(__called, "__wrapped__", __called)
             budget.spend()
             if isinstance(owner := getattr(method, "__self__", None), (str, bytes, int, list, tuple)):
                 budget.spend(_bound(budget, method.__name__, owner, [*args, *kwargs.values()]))
+                if isinstance(owner, list) and method.__name__ in _CHANGING: _change(budget, args)
             if budget.depth > _DEEPEST: raise TemplateFault("it calls itself again and again", "limit")
             budget.depth += 1
             try: return super().call(__context, __called, *args, **kwargs)

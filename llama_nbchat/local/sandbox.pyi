@@ -22,6 +22,7 @@ class _Budget:
     depth: Any
     end: Any
     sizes: Any
+    own: Any
 
     def __init__(self, given=...):
         ...
