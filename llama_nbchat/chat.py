@@ -220,6 +220,8 @@ def _check(self:Chat, params):
         raise ParameterError("There is nothing to choose from: hand functions over with the chat, as in Chat(model, "
             "tools=[...]).", name="tool_choice", nearest=None)
 
+def _is_call(choice): return choice not in (None, "auto", "none")
+
 # %% ../nbs/40_chat.ipynb #9fae07a2
 @patch
 def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:
@@ -248,16 +250,14 @@ def _part(self:Chat, reply, draft, params):
     try:
         reply.begin(partial(Apart, trait(self.model, "marks")))
         start = working_time()
-        deltas = self.model.stream(draft, **_whole(self._asking(reply, params)))
+        asking = self._asking(reply, params)
+        deltas = self.model.stream(draft, **_whole(asking))
         for delta in deltas:
             delta = reply.grow(delta, working_time() - start)
             for watcher in self.watchers: _tell(watcher, reply, delta)
             yield delta
             start = working_time()
         yield reply.complete()
-        if self.tools and _is_call({**self.params, **params}.get("tool_choice")) and not (reply.made or reply.wanted):
-            warnings.warn(f"{reply.model} was to call a function, and did not: it does not keep to tool_choice.",
-                stacklevel=2)
     except ChatError as error:
         reply.error = told(error)   # here already: watchers are told of the end before the error gets out
         raise
@@ -267,6 +267,9 @@ def _part(self:Chat, reply, draft, params):
         raise failure from made_printable(error)
     finally:
         if hasattr(deltas, "close"): deltas.close()
+    if self.tools and _is_call(asking.get("tool_choice")) and not reply.wanted:
+        warnings.warn(f"{reply.model} was to call a function, and did not: it does not keep to tool_choice.",
+            stacklevel=2)
 
 # %% ../nbs/40_chat.ipynb #7e9e4f85
 @patch
@@ -278,8 +281,6 @@ def _asking(self:Chat, reply, params):
     if len(reply.made) >= self.max_calls:
         return {**given, **self._told_of(), "tool_choice": "none"} if can(self.model, "tool_choice") else given
     return {**given, **self._told_of(), **({"tool_choice": choice} if choice and not reply.made else {})}
-
-def _is_call(choice): return choice not in (None, "auto", "none")
 
 # %% ../nbs/40_chat.ipynb #3eef9056
 @patch

@@ -372,9 +372,9 @@ def choice(self:Tools,
 ) -> str|dict|None:
     "The same in OpenAI's form. Raises `ParameterError` for a function that there is not."
     if given is None or isinstance(given, str) and given in ("auto", "required", "none"): return given
-    if isinstance(given, Mapping): given = (given.get("function") or given).get("name")
-    name = getattr(given, "__name__", given)
-    if name in self.tools: return {"type": "function", "function": {"name": name}}
+    if isinstance(given, Mapping): given = given.get("function") or given
+    name = given.get("name") if isinstance(given, Mapping) else getattr(given, "__name__", given)
+    if isinstance(name, str) and name in self.tools: return {"type": "function", "function": {"name": name}}
     raise ParameterError(f"There is no function {shown(name)} to choose. tool_choice is \"auto\", \"required\", "
         f"\"none\", or a name: {', '.join(self.tools)}.", name="tool_choice", nearest=None)
 

@@ -385,3 +385,102 @@ def test_a_state_is_that_of_the_prompt_with_functions(tmp_path):
     chat.save(tmp_path/"talk.json", state=True)
     other = Chat.load(tmp_path/"talk.json", load(engine.llm.model_path, n_ctx=16_384), tools=[note, rest])
     assert by_chance(other, "Go on", seed=2).usage.evaluated_tokens < 30 < other.last.usage.prompt_tokens
+
+
+THINKS = LISTS + ALONE + "{% if add_generation_prompt %}<|from|>assistant<|says|>THINK{% endif %}"
+THINKING = {"opened": THINKS.replace("THINK", "<think>\n"), "own": THINKS.replace("THINK", "") + "{# <think> </think> #}",
+    "two tokens": THINKS.replace("THINK", "") + "{# <|channel>thought <channel|> #}"}
+
+
+@pytest.mark.parametrize("name", THINKING)
+@pytest.mark.parametrize("thinking", (None, 0, 5))
+def test_a_model_that_thinks_calls_what_it_has_to(tmp_path, name, thinking):
+    "Its thoughts are closed in time, and then comes the call, whether the marks are one token or more."
+    begin = {"opened": "", "own": "<think>", "two tokens": "<|channel>thought"}[name]
+    for seed in range(3):
+        chat = Chat(random_model(THINKING[name], tmp_path, begin if thinking != 0 else ""), tools=[note, rest], footer=False, max_calls=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")   # that of a choice that is not kept
+            reply = by_chance(chat, "Note it", seed=seed, thinking=thinking, tool_choice="required")
+        assert reply.calls and not any(call.error for call in reply.calls) and reply.messages[1].text == ""
+        assert bool(reply.messages[1].reasoning) == (thinking != 0)
+
+
+@pytest.mark.parametrize("stop", ("}", '"', "arguments", "\n", "|>{", "rest"))
+def test_no_stop_string_cuts_a_call(tmp_path, stop):
+    engine = random_model(TEMPLATES["calls"], tmp_path, lambda engine: "Let me look. " + engine.calls.opens)
+    reply = by_chance(Chat(engine, tools=[rest], footer=False, max_calls=1), "Rest", seed=1, stop=stop)
+    assert reply.calls and [call.error for call in reply.calls] == [None] * len(reply.calls)
+    engine = random_model(TEMPLATES["calls"], tmp_path, lambda engine: "Let me look. " + engine.calls.opens)
+    assert by_chance(Chat(engine, tools=[rest], footer=False), "Rest", seed=1, stop="begin_call").text == "Let me look. <|"
+
+
+@pytest.mark.parametrize("parameters", (True, ["x"], "x", {"type": "object", "properties": None}, {"type": "object", "properties": ["x"]}, {"type": "object", "properties": {"x": True}, "required": ["x"]},
+    {"type": "object", "properties": {"x": {"type": "text"}}, "required": ["x"]}, {"type": "object", "properties": {"x": {"enum": []}}, "required": ["x"]}))
+@pytest.mark.parametrize("name", ("object", "tags", "Python", "marks"))
+def test_functions_whose_schema_is_none_break_no_answer(tmp_path, name, parameters):
+    template = (test_calls.BEGIN + test_calls.FORMS[name][0] + test_calls.END).replace("<|call|>", "<|invoke|>")
+    engine = random_model(template, tmp_path, lambda engine: "Hm. " + engine.calls.opens)
+    asked = {"messages": [{"role": "user", "content": "Do it"}], "tools": [{"type": "function", "function": {"name": "act", "parameters": parameters}}], "max_tokens": 60, "seed": 1}
+    assert list(engine.stream(**asked))[-1].finish_reason
+    try: list(engine.stream(**asked, tool_choice="required"))
+    except ParameterError: pass
+
+
+def test_what_a_model_begins_in_vain_is_looked_at_once(tmp_path):
+    engine = random_model(TEMPLATES["calls"], tmp_path, lambda engine: "Hm. " + 5 * engine.calls.opens)
+    made = []
+    def fails(tools, **begun):
+        made.append(tools)
+        raise ParameterError("It can't.", name="tools", nearest=None)
+    engine._grammar_of = fails
+    list(engine.stream([{"role": "user", "content": "Rest"}], tools=Tools([rest]).as_dicts(), max_tokens=40, seed=1))
+    assert len(made) == 1
+
+
+def test_an_answer_that_is_held_to_something_is_no_call(tmp_path):
+    "Though it looks like one."
+    call = {"type": "object", "properties": {"name": {"const": "rest"}, "arguments": {"type": "object", "properties": {}, "additionalProperties": False}},
+        "required": ["name", "arguments"], "additionalProperties": False}
+    for name in ("object", "bare"):
+        chat = Chat(random_model(test_calls.BEGIN + test_calls.FORMS[name][0] + test_calls.END, tmp_path), tools=[rest], footer=False)
+        assert chat.structured("Which call?", call) == {"name": "rest", "arguments": {}} and chat.last.calls == ()
+        written = chat.model.calls.write([as_call("rest", {})]).strip()
+        assert chat.choose("Which?", [written, written + "."]).startswith(written) and not any(reply.calls for reply in chat.messages.turns)
+
+
+def test_an_answer_is_held_to_one_thing_and_llama_cpps_grammar_goes_with_no_mask(tmp_path):
+    from llama_cpp import LlamaGrammar
+    grammar = LlamaGrammar.from_string('root ::= "<|begin_call|>" | "yes"', verbose=False)
+    chat = Chat(random_model(TEMPLATES["calls"], tmp_path), tools=[note, rest], footer=False)
+    assert by_chance(chat, "Really?", seed=1, grammar=grammar).text in ("yes", "<|begin_call|>")
+    for more in ({"grammar": grammar, "tool_choice": "required"}, {"grammar": grammar, "thinking": 0}, {"grammar": grammar, "schema": {"type": "integer"}},
+            {"schema": {"type": "integer"}, "tool_choice": "note"}, {"pattern": "a", "tool_choice": "required"}):
+        with pytest.raises(ParameterError, match="one thing at a time"): chat("Really?", **more)
+    assert by_chance(chat, "How many?", seed=1, schema={"type": "integer"}, tool_choice="none").text.lstrip("-").isdigit()
+
+
+@pytest.mark.parametrize("name", THINKING)
+def test_an_answer_that_is_gone_on_with_may_call(tmp_path, name):
+    "What was begun is known: its thoughts are over."
+    thought = {"opened": "Hm</think>", "own": "<think>Hm</think>", "two tokens": "<|channel>thought Hm<channel|>"}[name]
+    engine = random_model(THINKING[name], tmp_path, lambda engine: thought + "Let me look" + engine.calls.opens)
+    chat = Chat(engine, tools=[rest], footer=False, max_calls=1)
+    chat("Rest", max_tokens=len(engine.decoder.tokenize(thought + "Let me look", special=True, begins=False)))
+    assert chat.last.text.strip() == "Let me look"
+    reply = chat.resume(temperature=2.0, max_tokens=60, seed=1)
+    assert [call.name for call in reply.calls][:1] == ["rest"] and reply.messages[1].text.strip() == "Let me look" and valid(chat.messages.get_messages())
+
+
+@pytest.mark.parametrize("choice", ({"function": None}, {"function": "moon"}, {"function": {"name": ["year"]}}, ["year"], [year], {}, 5, True, "any"))
+def test_a_choice_that_is_none_says_what_is(tmp_path, choice):
+    with pytest.raises(ParameterError, match="tool_choice"): asked("Hello")[0]("Mars?", tool_choice=choice)
+    engine = random_model(TEMPLATES["calls"], tmp_path)
+    with pytest.raises(ParameterError, match="tool_choice"): list(engine.stream([{"role": "user", "content": "Rest"}], tools=Tools([rest]).as_dicts(), tool_choice=choice))
+
+
+def test_who_may_not_call_is_not_blamed():
+    chat, _ = asked("Hello.", max_calls=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chat("Mars?", tool_choice="required")

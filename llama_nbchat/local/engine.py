@@ -35,9 +35,9 @@ from .decoder import Decoder
 from llama_nbchat.local.mask import (Calls, Guide, Thinking, Vocabulary, has_masks, lark_grammar, pattern_grammar,
     schema_grammar)
 from .template import MARK, ChatTemplate, Prompt, mark, named_token
-from .writer import Writer
+from .writer import Stops, Writer
 from ..model import ChatModel
-from ..reasoning import CONTROL
+from ..reasoning import CONTROL, Apart
 from ..reply import Delta, Usage
 
 # %% ../../nbs/26_engine.ipynb #5b5e5c09
@@ -112,10 +112,11 @@ def _show_reasoning(self:Engine):
 # %% ../../nbs/26_engine.ipynb #549344a1
 @patch
 def _show_marks(self:Engine, names):
-    "Gives control tokens a text, unless they end an answer."
-    for name in names:
-        tokens = self.decoder.tokenize(name, special=True, begins=False)
-        if len(tokens) == 1 and not self.decoder.ends(tokens[0]): self.decoder._pieces[tokens[0]] = name.encode()
+    "Gives control tokens a text, also where more text belongs to the mark, unless they end an answer."
+    decoder = self.decoder
+    for token in {token for name in names for token in decoder.tokenize(name, special=True, begins=False)}:
+        if decoder.piece(token) or decoder.ends(token): continue
+        decoder._pieces[token] = decoder.lib.llama_vocab_get_text(decoder.vocabulary, token) or b""
 
 # %% ../../nbs/26_engine.ipynb #ed8b52d3
 @patch
@@ -180,6 +181,7 @@ def _prefill(self:Engine, tokens, shared=None):
 
 # %% ../../nbs/26_engine.ipynb #e9d801a0
 _SLOW = 0.05   # Seconds; a step that takes longer is watched for interrupts
+_NO_STOPS = Stops(())
 
 @patch
 def _decode(self:Engine, writer, choose, most, usage, guide=None):
@@ -189,6 +191,7 @@ def _decode(self:Engine, writer, choose, most, usage, guide=None):
     slow = False
     while True:
         token = choose()
+        if isinstance(guide, Calls) and guide.guide: writer.stops = _NO_STOPS   # a call is written to its end
         if guide is not None: token = guide.take(token, most - len(writer.tokens))
         if token is None or decoder.ends(token): return _reason(guide)
         if text := writer.write(token): yield Delta(text, usage=usage())
@@ -333,6 +336,10 @@ _HELD_TO = {"schema": schema_grammar, "pattern": pattern_grammar, "grammar": lar
 _THINKS = "enable_thinking", "thinking"   # variables of templates
 _NO_CALL = "answer without a call"        # and else free
 
+def _not_both(*given):
+    return ParameterError(f"An answer is held to one thing at a time, not to {' and '.join(given)}: leave one out.",
+        name=given[1], nearest=None)
+
 @patch
 def _taken_out(self:Engine, settings):
     "What the answer is held to, its name and its grammar, or None; the most tokens of reasoning."
@@ -344,9 +351,7 @@ def _taken_out(self:Engine, settings):
         given["schema"] = asked.get("schema", asked.get("json_schema", {}).get("schema", {"type": "object"}))
     for name in _HELD_TO:
         if settings.get(name, 0) is None: del settings[name]
-    if len(given) > 1:
-        raise ParameterError(f"An answer is held to one thing at a time, not to {' and '.join(given)}: leave one out.",
-            name=[*given][1], nearest=None)
+    if len(given) > 1: raise _not_both(*given)
     most = settings.pop("thinking", None)
     if most is not None:
         settings.update({name: bool(most) for name in _THINKS if name in self.template.variables})
@@ -431,8 +436,11 @@ class _Reading:
     "Reads an answer of a model that may call functions."
     def __init__(self, format, prompt, marks):
         self.reader = CallReader(format, prompt.tools, to_the_end=False)
+        self.reader.said = begun = prompt.begun.replace(MARK, "")
         self.marks = marks
-        self.closing = marks.get(prompt.opened, "") if prompt.opened else None   # None: not yet known
+        apart = Apart(marks)
+        apart.feed(prompt.opened + begun)
+        self.closing = {"start": None, "reasoning": apart.closing}.get(apart.state, "")   # None: not yet known
         self.held = ""
 
     def read(self, deltas):
@@ -487,10 +495,20 @@ def _without_half(text, mark):
 def _calling(self:Engine, prompt, reading, writer):
     "Leaves the model free, but for its calls."
     def begins(piece): return reading.begins("".join(writer.held) + piece)
-    def held(): return Guide(self.vocabulary, lark_grammar(self.calls.grammar(prompt.tools, self._control, begun=True)))
+    def held(): return Guide(self.vocabulary, self._grammar_of(prompt.tools, begun=True))
     return Calls(self.decoder.piece, begins, held, self.calls.opens.encode()[-1:], prompt.guide)
 
 # %% ../../nbs/26_engine.ipynb #a121ebc6
+@patch
+def _grammar_of(self:Engine, tools, **begun):
+    "The grammar of calls of these functions. Raises `ParameterError` if a schema is none."
+    try: return lark_grammar(self.calls.grammar(tools, self._control, **begun))
+    except ParameterError: raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ParameterError(f"The parameters of a function are no JSON schema: {type(error).__name__}: {error}",
+            name="tools", nearest=None) from error
+
+# %% ../../nbs/26_engine.ipynb #070c1b66
 @patch
 def _control(self:Engine, name):
     "The number of the control token that has this name, or None."
@@ -503,9 +521,10 @@ def _called_for(self:Engine, tools, choice):
     "What an answer is held to by a choice, its name and its grammar, or None. Raises `ParameterError`."
     if choice in (None, "auto") or choice == "none" and not has_masks(): return None
     if choice == "none": return _NO_CALL,lark_grammar(self.calls.no_call())
-    name = choice if isinstance(choice, str) else (choice.get("function") or choice).get("name")
+    name = choice if isinstance(choice, str) else choice.get("function") or choice
+    if isinstance(name, Mapping): name = name.get("name")
     chosen = tools if choice == "required" else [tool for tool in tools if tool["function"]["name"] == name]
-    if chosen: return "call",lark_grammar(self.calls.grammar(chosen, self._control))
+    if chosen: return "call",self._grammar_of(chosen)
     raise ParameterError(f"tool_choice names no function that is among the tools: {shown(name)}.", name="tool_choice",
         nearest=None)
 
@@ -549,11 +568,15 @@ def _prepare(self:Engine, messages, params):
     asked = messages
     messages,settings,tools = self._with_calls(messages, settings)
     choice = settings.pop("tool_choice", None) if tools else None
-    held_to = held_to or self._called_for(tools, choice)
+    other = held_to and held_to[0] or settings.get("grammar") and "grammar"
+    if not other: held_to = self._called_for(tools, choice)
+    elif choice not in (None, "auto", "none"): raise _not_both(other, "tool_choice")
     prompt = self.template.prompt(messages, settings)
     plain,prompt = prompt.text[:prompt.shared],self._as_it_was_called(prompt, asked)
     tokens = self._tokens(prompt.text + prompt.begun, prompt.add_bos)
     settings = dict(prompt.settings)
+    if settings.get("grammar") and (held_to or thinking is not None):   # llama.cpp's, which knows of no other token
+        raise _not_both("a LlamaGrammar", held_to[0] if held_to else "thinking")
     if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
     held = self._held(prompt, tokens)
     room = self.n_ctx - len(tokens)
@@ -568,8 +591,8 @@ def _prepare(self:Engine, messages, params):
     guide = self._guide(prompt, held_to, thinking, most, room)
     stops = stops + self.ends if held_to is None or held_to[0] == _NO_CALL else []
     return _Asked(**{**vars(prompt), "settings": self._sampling(settings)}, tokens=tokens, held=held, most=most,
-        seed=seed, stops=stops, guide=guide, tools=tools, messages=[*asked], plain=plain,
-        calls_freely=bool(tools) and not held_to and has_masks())
+        seed=seed, stops=stops, guide=guide, tools=[] if held_to and held_to[0] in _HELD_TO else tools,
+        calls_freely=bool(tools) and not held_to and not other and has_masks(), messages=[*asked], plain=plain)
 
 # %% ../../nbs/26_engine.ipynb #ff985010
 def _shows_more_than_text(message):

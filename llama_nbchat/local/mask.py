@@ -476,7 +476,7 @@ class Calls:
         piece:Callable,    # The bytes of a token
         begins:Callable,   # Of the next piece of text: what of it follows the beginning of a call; None: none has begun
         held:Callable,     # Makes the `Guide` of what follows; it raises `ParameterError` where that can't be held
-        last:bytes,        # The last byte of what begins a call
+        last:bytes|None,   # The last byte of what begins a call; None: none is waited for
         first:Any=None     # A guide that has its way before, such as `Thinking`
     ):
         self.piece,self.begins,self.held,self.last,self.first = piece,begins,held,last,first
@@ -510,7 +510,7 @@ def take(self:Calls, token, left):
     if self.guide is not None: return self.guide.take(token, left)
     if self.first is not None: token = self.first.take(token, left)
     piece = b"" if token is None else self.piece(token)
-    if self.last not in piece: return token
+    if self.last is None or self.last not in piece: return token
     rest = self.begins(piece.decode("utf-8", "replace"))
     return token if rest is None else self._hold(token, piece, rest, left)
 
@@ -518,15 +518,20 @@ def take(self:Calls, token, left):
 @patch
 def _hold(self:Calls, token, piece, rest, left):
     "Begins to hold the model; gives back the token that completes the beginning of a call."
+    self.last = None   # whether it can be held is found out once
     try: guide = self.held()
     except ParameterError: return token
     if guide.needs >= left: return token
-    self.guide = guide
     with suppress(ParameterError):
         if rest: guide.read(rest)
-        return token
-    self.guide = self.held()   # anew
-    first,*self.forced = guide.vocabulary.tokens(piece.removesuffix(rest.encode())) or [token]
+        if guide.needs < left:
+            self.guide = guide
+            return token
+    guide = self.held()   # anew
+    tokens = guide.vocabulary.tokens(piece.removesuffix(rest.encode()))
+    if not tokens or guide.needs + len(tokens) > left: return token
+    self.guide = guide
+    first,*self.forced = tokens
     return first
 
 # %% ../../nbs/25_mask.ipynb #41f6b04b
@@ -649,8 +654,9 @@ def _read(self:Thinking, piece):
     was = self.apart.state
     answer,_ = self.apart.feed(self.texts.decode(piece))
     ended = was in ("reasoning", "head") and self.apart.state in ("start", "answer") and not self.apart.channels
-    if not self.answer and (was,self.apart.state) == ("reasoning", "start"): self.forced = self._of(_NEXT_PART)
-    in_part = not self.answer and self.apart.held == _NEXT_PART and not self.forced
+    in_channels = self.apart.channels and not self.answer
+    if in_channels and (was,self.apart.state) == ("reasoning", "start"): self.forced = self._of(_NEXT_PART)
+    in_part = in_channels and self.apart.held == _NEXT_PART and not self.forced
     self.answering = ended or in_part or self.apart.state == "answer"
     rest = "" if in_part else (answer + self.apart.held).lstrip()
     if self.answering and self.then is not None and rest: self.then.read(rest)

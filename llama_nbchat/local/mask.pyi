@@ -112,7 +112,7 @@ class Calls:
     forced: Any
     needs: Any
 
-    def __init__(self, piece: Callable, begins: Callable, held: Callable, last: bytes, first: Any | None=...):
+    def __init__(self, piece: Callable, begins: Callable, held: Callable, last: bytes | None, first: Any | None=...):
         ...
 
     @property
