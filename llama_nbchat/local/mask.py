@@ -291,8 +291,9 @@ def _leading_out(matcher, words, mask):
         found.add(place)
 
 def _words(grammar):
-    "The texts that stand in a grammar; those of a schema are no signs of anything."
-    found = [] if grammar.startswith("{") else re.findall(r'"(?:[^"\\\n]|\\.)+"', grammar)
+    "The texts with which free texts may end in a grammar in Lark: those of its terminals and suffixes, the shortest first."
+    rules = [line for line in grammar.splitlines() if line[:1].isupper() or "[suffix=" in line]
+    found = [text for rule in rules for text in re.findall(r'"(?:[^"\\\n]|\\.)+"', rule)]
     words = []
     for text in dict.fromkeys(found):
         with suppress(ValueError): words.append(json.loads(text).encode("utf-8", "replace"))
