@@ -397,7 +397,7 @@ class _Answer:
         self.head = _in_json({name: known[name] for name in known if name != "written"})
         self.before = messages.id_of(reply.before)
         self.instead_of = None if reply.instead_of is None else messages.id_of(reply.instead_of)
-        self.apart = [Delta("".join(reply._pieces), reasoning="".join(reply._thoughts), tool_calls=reply.calls)]
+        self.apart = [Delta("".join(reply._pieces), reasoning="".join(reply._thoughts), tool_calls=reply.wanted)]
         self.written = list(reply._log)
         self.beat = 0.0   # when it was last written, by the clock that never goes back
 
@@ -631,9 +631,9 @@ def _turn_of(head, pieces):
     said = Reply()
     for runs,_ in pieces:
         for run in runs: said._add(Delta(**{**run, "tool_calls": tuple(run.get("tool_calls", ()))}))
-    answer = Message("assistant", said.text, said.reasoning, said.calls)
+    answer = Message("assistant", said.text, said.reasoning, said.wanted)
     written = [run for runs,as_written in pieces for run in as_written or runs]
-    has_begun = bool(said.text or said.reasoning or said.calls)
+    has_begun = bool(said.text or said.reasoning or said.wanted)
     turn = Reply.from_dict({**head, "messages": [*head["messages"], *([answer.as_dict()] if has_begun else [])],
         "written": [{name: run[name] for name in run if name in ("text", "reasoning")} for run in written
             if "text" in run or "reasoning" in run]})
