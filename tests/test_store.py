@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from llama_nbchat import Chat, ChatError, ChatModel, ChatStore, ConversationFileError, Delta, ModelNotFoundError, NotInstalledError, ScriptedModel, Usage, store as room
+from llama_nbchat import Chat, ChatError, ChatModel, ChatStore, ConversationFileError, Delta, ModelNotFoundError, NotInstalledError, ScriptedModel, Tools, Usage, store as room
 from llama_nbchat.document import document_of
+from llama_nbchat.local.calls import as_call
 from tests.conftest import EVERY_MOMENT, moments
 
 
@@ -34,11 +35,14 @@ def store(path): return ChatStore(path)
 
 class Numbers(ChatModel):
     "Says another number each time, and can go on with one that was cut."
-    can = frozenset({"resume"})
+    can = frozenset({"resume", "tools"})
     said = 0
 
     def stream(self, messages, **params):
         Numbers.said += 1
+        if params.get("calls", 0) > sum(message["role"] == "tool" for message in messages[-4:]):
+            yield Delta(tool_calls=tuple(as_call(name, {"said": Numbers.said}) for name in params["names"]))
+            return
         yield Delta(reasoning=f"thought {Numbers.said} ")
         yield Delta(f"number {Numbers.said}", usage=Usage(9, 3, 2))
         if params.get("fails"): raise OSError("the disk is gone")
@@ -61,10 +65,11 @@ def do_something(chat, chance):
     "One of all that can happen to a conversation."
     asked = f"question {chance.randrange(10**6)} ü 太阳 \ud83d" if chance.random() < 0.1 else f"question {chance.randrange(10**6)}"
     turns = [turn for turn in chat.messages.turns if turn.asked]
-    what = chance.choice(["ask", "ask", "cut", "fail", "hand", "image"] + ["retry", "edit", "undo", "go", "clear", "resume"] * bool(turns))
+    what = chance.choice(["ask", "ask", "call", "cut", "fail", "hand", "image"] + ["retry", "edit", "undo", "go", "clear", "resume"] * bool(turns))
     if what == "resume" and any(turn.before is chat.messages.tip for turn in chat.tree()): return   # others follow it, and stay where they are
     with contextlib.suppress(ChatError):
         if what == "ask": chat(asked)
+        if what == "call": chat(asked, calls=chance.randint(1, 3), names=chance.choices(("work", "fail", "refuse", "stop"), (6, 2, 2, 1), k=chance.randint(1, 3)))
         if what == "cut": chat(asked, ends="length")
         if what == "fail": chat(asked, fails=True)
         if what == "hand": chat.messages.append_turn(asked, "answer")
@@ -77,23 +82,31 @@ def do_something(chat, chance):
         if what == "resume": chat.resume(more=" and more")
 
 
+def work(said:int): return said
+def fail(said:int): raise ValueError(said)
+def refuse(said:int): return "not this"
+def stop(said:int): raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_random_trees(path, seed):
     chance = random.Random(seed)
     store = ChatStore(path)
-    chats = [Chat(Numbers(), "Count" if seed % 2 else None, store=store, temperature=0.5)]
+    options = {"tools": Tools([work, fail, refuse, stop], confirm=lambda call: call.name != "refuse", seconds=None)}
+    chats = [Chat(Numbers(), "Count" if seed % 2 else None, store=store, temperature=0.5, **options)]
     for step in range(60):
         chat = chance.choice(chats)
         if chance.random() < 0.1: chats.append(chat.fork())
         elif chance.random() < 0.05: store = ChatStore(path)   # another kernel; the chats stay with the first
         elif chance.random() < 0.05 and len(store.chats()):
-            chats.append(store.open(chance.choice(store.chats()), Numbers()))
+            chats.append(store.open(chance.choice(store.chats()), Numbers(), **options))
         else: do_something(chat, chance)
         number = chat.watchers[0].number
         if number is None: continue
         chat.watchers[0].moved()   # what was added by hand comes with the next answer
         again = store.open(number, Numbers())
         assert texts(again) == texts(chat)
+        assert [len(turn.made) for turn in again.messages.turns] == [len(turn.made) for turn in chat.messages.turns]
         if all(other is chat or other.watchers[0].number != number for other in chats):
             assert without_twice(document_of(again.messages)) == without_twice(document_of(chat.messages))
         assert again.params == {"temperature": 0.5}
@@ -214,7 +227,7 @@ def test_a_conversation_that_was_cleared(store):
 
 def test_an_answer_with_steps(path):
     "The functions that are called on the way are kept as they come."
-    from llama_nbchat import Message, Reply
+    from llama_nbchat import Call, Reply
     store = ChatStore(path)
     chat = Chat(Numbers(), store=store)
     keeper, = chat.watchers
@@ -223,8 +236,7 @@ def test_an_answer_with_steps(path):
     reply.begin()
     keeper(reply, reply.grow(Delta(tool_calls=(call,))))
     store._write(keeper, 1)
-    reply.steps = [Message("assistant", "", tool_calls=(call,)), Message("tool", "12:00", tool_call_id="c1")]
-    reply._log, reply._pieces, reply._calls = [], [], ()
+    reply.step([Call("now", {}, "12:00", 0.5, id="c1")])
     keeper(reply, reply.grow(Delta("Noo")))
     store._write(keeper, 1)
     keeper(reply, reply.grow(Delta("n")))
@@ -232,6 +244,7 @@ def test_an_answer_with_steps(path):
     store._db.execute("UPDATE running SET owner = ?", [json.dumps({**room._me(), "began": 1})])
     turn, = ChatStore(path).tree(1)
     assert [message.as_dict() for message in turn.messages] == [message.as_dict() for message in reply.messages] and turn.interrupted
+    assert turn.calls == reply.calls and turn.calls[0].seconds == 0.5
 
 
 def test_export(path, store):
