@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from llama_nbchat import Chat, ChatError, ChatModel, ChatStore, ConversationFileError, Delta, ModelNotFoundError, NotInstalledError, ScriptedModel, Tools, Usage, store as room
+from llama_nbchat import Chat, ChatError, ChatModel, ChatStore, ConversationFileError, Delta, ModelNotFoundError, NotInstalledError, ScriptedModel, Tools, Usage, database, store as room
 from llama_nbchat.document import document_of
 from llama_nbchat.local.calls import as_call
 from tests.conftest import EVERY_MOMENT, moments
@@ -241,7 +241,7 @@ def test_an_answer_with_steps(path):
     store._write(keeper, 1)
     keeper(reply, reply.grow(Delta("n")))
     store._write(keeper, 1)
-    store._db.execute("UPDATE running SET owner = ?", [json.dumps({**room._me(), "began": 1})])
+    store._db.execute("UPDATE running SET owner = ?", [json.dumps({**database._me(), "began": 1})])
     turn, = ChatStore(path).tree(1)
     assert [message.as_dict() for message in turn.messages] == [message.as_dict() for message in reply.messages] and turn.interrupted
     assert turn.calls == reply.calls and turn.calls[0].seconds == 0.5
@@ -263,7 +263,7 @@ def test_export(path, store):
 def test_a_running_answer_that_is_damaged_harms_nobody(path, store):
     Chat(ScriptedModel("Mars"), store=store)("Name a planet")
     for head in ("7", "{", '{"messages": 7}', '{"messages": [{"role": "x"}]}', "[]"):
-        store._db.execute("INSERT OR REPLACE INTO running VALUES(1, ?, 0, 'x', NULL, ?)", [json.dumps({**room._me(), "began": 1}), head])
+        store._db.execute("INSERT OR REPLACE INTO running VALUES(1, ?, 0, 'x', NULL, ?)", [json.dumps({**database._me(), "began": 1}), head])
         assert [row.turns for row in ChatStore(path).chats()] == [1]
 
 
@@ -372,11 +372,11 @@ def test_an_answer_that_stalls_is_kept(path):
 def test_a_zombie_is_dead(path):
     kernel = python(DYING, path, 2)
     kernel.stdout.readline()
-    assert not room._is_gone({"place": room._place(), "process": kernel.pid, "began": room._began(kernel.pid)}, time.time())
-    began = room._began(kernel.pid)
+    assert not database._is_gone({"place": database._place(), "process": kernel.pid, "began": database._began(kernel.pid)}, time.time())
+    began = database._began(kernel.pid)
     kernel.kill()
     os.waitid(os.P_PID, kernel.pid, os.WEXITED | os.WNOWAIT)
-    assert room._is_gone({"place": room._place(), "process": kernel.pid, "began": began}, time.time())
+    assert database._is_gone({"place": database._place(), "process": kernel.pid, "began": began}, time.time())
     kernel.wait()
 
 
@@ -444,7 +444,7 @@ def test_the_stop_button_at_any_line(path):
         lines = 0
         def trace(frame, event, argument):
             nonlocal lines
-            if frame.f_code.co_filename != room.__file__: return None
+            if frame.f_code.co_filename not in (room.__file__, database.__file__): return None
             if event == "line":
                 lines += 1
                 if lines == stop: signal.raise_signal(signal.SIGINT)
@@ -550,7 +550,7 @@ def test_a_file_system_without_a_log(path, monkeypatch):
 
 
 def test_a_network(path, monkeypatch):
-    monkeypatch.setattr(room, "_in_network", lambda path: True)
+    monkeypatch.setattr(database, "_in_network", lambda path: True)
     made = []
     assert len(told(lambda: made.append(ChatStore(path)))) == 1
     assert made[0]._db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -567,7 +567,7 @@ def test_which_file_systems_are_shared(tmp_path, monkeypatch):
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda self, **options: "\n".join(mounts) if str(self) == "/proc/self/mounts" else read(self, **options))
     where = ["/shared/chats.db", "/shared/scratch/chats.db", "/far/my files/chats.db", "/near/chats.db", "/shared2/chats.db", "/layered/chats.db"]
-    assert [room._in_network(Path(path)) for path in where] == [True, False, True, False, False, False]
+    assert [database._in_network(Path(path)) for path in where] == [True, False, True, False, False, False]
 
 
 @pytest.mark.parametrize("content", [b"Buy milk", b"\0" * 5000, b"SQLite format 3\0" + b"x" * 5000])
@@ -590,17 +590,17 @@ def test_a_database_of_another_program(path):
 def test_a_layout_from_the_future(path):
     store = ChatStore(path)
     Chat(ScriptedModel("Mars"), store=store)("Name a planet")
-    store._db.execute(f"PRAGMA user_version = {len(room._LAYOUT) + 1}")
+    store._db.execute(f"PRAGMA user_version = {len(database._LAYOUT) + 1}")
     with pytest.raises(ConversationFileError, match="pip install -U"): ChatStore(path)
 
 
 def test_a_layout_of_the_past(path, monkeypatch):
     "Each version leads to the next, in one step or not at all, whoever comes first."
     Chat(ScriptedModel("Mars"), store=ChatStore(path))("Name a planet")
-    monkeypatch.setattr(room, "_LAYOUT", [*room._LAYOUT, ["ALTER TABLE chats ADD COLUMN mood TEXT", "UPDATE chats SET mood = 'good'", "wrong"]])
+    monkeypatch.setattr(database, "_LAYOUT", [*database._LAYOUT, ["ALTER TABLE chats ADD COLUMN mood TEXT", "UPDATE chats SET mood = 'good'", "wrong"]])
     with pytest.raises(ConversationFileError, match="syntax error"): ChatStore(path)
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (len(room._LAYOUT) - 1,)
-    room._LAYOUT[-1].pop()
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (len(database._LAYOUT) - 1,)
+    database._LAYOUT[-1].pop()
     stores = []
     threads = [threading.Thread(target=lambda: stores.append(ChatStore(path))) for _ in range(4)]
     for thread in threads: thread.start()
@@ -645,14 +645,14 @@ def test_signs_are_no_syntax(store, indexed):
     if not indexed: store._indexes = False
     told = {row.id: turn_text(store, row) for row in store.chats()}
     for n, words in enumerate(AWKWARD):
-        if not room._folded(words).strip(): continue
+        if not database._folded(words).strip(): continue
         rows = store.search(words)
-        needed = room._folded(words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")).split()
+        needed = database._folded(words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")).split()
         assert [row.id for row in rows] == [number for number in told if all(word in told[number] for word in needed)], words
         repr(rows), rows._repr_html_()
 
 
-def turn_text(store, row): return room._folded("\n".join(f"{turn.prompt}\n{turn.text}" for turn in store.tree(row)))
+def turn_text(store, row): return database._folded("\n".join(f"{turn.prompt}\n{turn.text}" for turn in store.tree(row)))
 
 
 def test_parts_of_words_and_other_scripts(store):
@@ -665,7 +665,7 @@ def test_parts_of_words_and_other_scripts(store):
 
 
 def test_without_an_index_and_later_with_one(path, monkeypatch):
-    monkeypatch.setattr(room, "_WORDS", "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts99(said)")
+    monkeypatch.setattr(database, "_WORDS", "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts99(said)")
     store = ChatStore(path)
     Chat(ScriptedModel("Mars"), store=store)("Name a planet")
     assert not store._indexes and len(store.search("planet")) == len(store.search("an")) == 1
@@ -747,7 +747,7 @@ def test_forgetting_rows_and_by_date(path, store):
 
 
 def test_a_reader_keeps_it_from_being_cleaned(path, store, monkeypatch):
-    monkeypatch.setattr(room, "_PATIENCE", 0.1)
+    monkeypatch.setattr(database, "_PATIENCE", 0.1)
     Chat(ScriptedModel("Mars"), store=store)(SECRET)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
