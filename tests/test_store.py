@@ -420,6 +420,30 @@ def test_a_process_that_forks(path, store):
     assert [(row.title, row.turns) for row in store.chats()] == [("Name a planet", 2), ("Name another", 1)]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that fork")
+@pytest.mark.parametrize("lock", ["_lock", "_gate"])
+def test_a_child_does_not_wait_for_the_threads_of_its_parent(store, lock):
+    "Nor does it use the connection of its parent."
+    chat = Chat(ScriptedModel("Mars", "Venus"), store=store)
+    chat("Name a planet")
+    connection, locked, done = store._db, threading.Event(), threading.Event()
+    def hold():
+        with getattr(store, lock): locked.set(), done.wait()
+    threading.Thread(target=hold, daemon=True).start()
+    locked.wait()
+    child = os.fork()
+    if not child:
+        code = 1
+        with contextlib.suppress(BaseException):
+            signal.alarm(60)   # instead of waiting for ever
+            chat("Name another")
+            code = 0 if len(store.chats()) == 2 and store._db is not connection else 2
+        os._exit(code)
+    ended = os.waitpid(child, 0)[1]
+    done.set()
+    assert ended == 0 and [row.turns for row in store.chats()] == [2, 1]
+
+
 def test_what_was_left_to_write_is_written_at_the_end(path):
     program = """
 import sys, sqlite3, threading, time
@@ -736,6 +760,22 @@ def test_a_fork_of_what_was_forgotten_does_not_bring_it_back(path, store):
     fork = chat.fork()
     store.forget(SECRET)
     assert len(told(lambda: fork("Its moon?"))) == 1 and not holds(path, SECRET)
+
+
+def test_a_conversation_that_another_one_equals_is_forgotten(store):
+    "All of its turns are still there, and it is not."
+    chat, other = (Chat(ScriptedModel("Mars", "Phobos"), store=store) for _ in range(2))
+    chat("Name a planet"), other("Name a planet")
+    assert store.forget(1) == 1
+    assert len(told(lambda: chat("Its moon?"))) == 1 and [(row.id, row.turns) for row in store.chats()] == [(2, 1)]
+    with pytest.raises(ChatError, match="no conversation 1"): store.forget([2, 1])
+    assert len(store.chats()) == 1
+
+
+def test_at_most_so_many_are_found(store, monkeypatch):
+    for n in range(5): Chat(ScriptedModel("Mars"), store=store)(f"Name planet {n}")
+    monkeypatch.setattr(database, "_MOST_FOUND", 3)
+    assert [row.title for row in store.search("planet")] == ["Name planet 4", "Name planet 3", "Name planet 2"]
 
 
 def test_forgetting_rows_and_by_date(path, store):
