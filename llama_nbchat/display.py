@@ -190,10 +190,16 @@ def _ended(call):
     if call.result is None: return "…"
     return "refused" if call.refused else "failed" if call.error else f"{call.seconds:.1f} s"
 
+# %% ../nbs/30_display.ipynb #1b7d6015
+def _call_line(call):
+    "A call in one line: its name, its arguments, what it gave, how long it took."
+    gave = "" if call.result is None else f" → {clipped(printable(call.result), 60)}"
+    return f"{clipped(printable(str(call)), 120)}{gave} · {_ended(call)}"
+
 # %% ../nbs/30_display.ipynb #2f3fd5eb
 def _call_html(call):
     "A call as HTML: a line that unfolds."
-    line = safe_text(f"{clipped(str(call), 200)} · {_ended(call)}")
+    line = safe_text(_call_line(call))
     arguments = json.dumps(call.arguments, ensure_ascii=False, indent=1, default=str)
     inside = _as_it_stands(arguments if call.result is None else f"{arguments}\n→ {call.result}")
     return f"<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>{line}</summary>{inside}</details>"
@@ -421,21 +427,21 @@ def close(self:NotebookScreen,
     "Shows the finished text as one output; what is left of the others is empty."
     about = {"metadata": {"llama_nbchat": self.noted}} if self.noted else {}
     answer = Message("assistant", text, reasoning)
-    self._put(0, answer_data(self.speaker, [answer], note, self.font_size, self.images), **about)
+    self._put(0, answer_data(self.speaker, [(answer, [])], note, self.font_size, self.images), **about)
     for n in range(1, len(self.outputs)): self._put(n, {"text/markdown": ""})
 
 # %% ../nbs/30_display.ipynb #a917f55c
 def answer_data(
     speaker:str,           # Who says it; empty: nobody is named
-    said:list[Message],    # The answer, behind the functions that were called on the way, if there were any
+    said:list[tuple[Message, list]],   # The answer, and what came before it; each with the calls that were made for it
     note:str="",           # In small print, below the text
     font_size:int=16,      # In pixels
     images:bool=False      # Show images from other hosts, or only links to them?
 ) -> dict:
     "An answer in the forms in which a notebook shows it: what is sent for it, and what is kept in the file."
-    parts = [part for message in said for part in _parts(message, images)] + [_small(note)]
+    parts = [part for message,calls in said for part in _parts(message, calls, images)] + [_small(note)]
     framed = _in_frame([_named(speaker), *parts], font_size) if any(parts) else ""
-    return {"text/markdown": framed, "text/plain": printable(said[-1].text) if said else ""}
+    return {"text/markdown": framed, "text/plain": printable(said[-1][0].text) if said else ""}
 
 # %% ../nbs/30_display.ipynb #0d5f3bed
 def _in_frame(parts, font_size):
@@ -444,9 +450,9 @@ def _in_frame(parts, font_size):
     return _sized(whole, font_size, _FRAME) if whole else ""
 
 # %% ../nbs/30_display.ipynb #55161f49
-def _parts(message, images):
+def _parts(message, calls, images):
     if message.role == "tool": return [_step(message)]
-    return [_folded(message.reasoning), safe_markdown(message.text, images), _step(message)]
+    return [_folded(message.reasoning), safe_markdown(message.text, images), _step(message, calls)]
 
 # %% ../nbs/30_display.ipynb #efcf3abf
 def _quiet(html, style=""):
@@ -469,8 +475,9 @@ def _folded(reasoning):
         + "\n\n</details>")
 
 # %% ../nbs/30_display.ipynb #ce3e9cac
-def _step(message):
-    "Calls of functions, each with its arguments; or what one of them gave."
+def _step(message, made=()):
+    "Calls of functions, each with its arguments, and those that were made with their results; or what one gave."
+    if made: return "".join(map(_call_html, made))
     if message.role == "tool": return _fold("Result", _as_it_stands(message.text))
     calls = [call["function"] for call in message.tool_calls]
     return "".join(_fold(f"Calls {call['name']}", _as_it_stands(call["arguments"])) for call in calls)
@@ -734,7 +741,7 @@ _STYLE = {
     "system": "opacity: 0.85; font-size: 0.85em;",
     "tool": "opacity: 0.8; font-size: 0.85em; border-left: 3px dotted rgba(128, 128, 128, 0.45); padding-left: 0.8em;"}
 
-def _bubble(message, images, speaker, note="", whole=False):
+def _bubble(message, calls, images, speaker, note="", whole=False):
     "A message; `speaker` is what the assistant is called, and `whole` unfolds long texts, and shows images within."
     role = message.role
     text = message.text
@@ -744,9 +751,8 @@ def _bubble(message, images, speaker, note="", whole=False):
         begin = safe_text(" ".join(text[:200].split())[:80])
         html = f"<details><summary>{begin} … ({len(text):,} characters)</summary>{html}</details>"
     thoughts = _fold("Reasoning", safe_html(message.reasoning.strip()))
-    calls = _step(message) if message.tool_calls else ""
     parts = [_named(speaker if role == "assistant" else role), thoughts, html if text.strip() else "",
-        _pictures(message, whole), calls, _small(note)]
+        _pictures(message, whole), _step(message, calls) if message.tool_calls else "", _small(note)]
     return (f"<div style='{_STYLE[role]} margin-bottom: 0.8em; overflow-x: auto' title='{role}'>"
         f"{''.join(parts)}</div>")
 
@@ -781,12 +787,13 @@ def ended_early(
 
 # %% ../nbs/30_display.ipynb #370635cf
 def _bubbles(messages, images, speaker, whole):
-    if messages.system: yield _bubble(messages.system, images, speaker, "", whole)
+    if messages.system: yield _bubble(messages.system, [], images, speaker, "", whole)
     for turn in messages.turns:
         name = called(turn.model) if turn.model else speaker
-        *steps,last = turn.messages or [None]
-        for message in steps: yield _bubble(message, images, name, "", whole)
-        if last: yield _bubble(last, images, name, ended_early(turn) if last is not turn.asked else "", whole)
+        said = turn.with_calls
+        for message,calls in said:
+            note = ended_early(turn) if message is said[-1][0] and message is not turn.asked else ""
+            yield _bubble(message, calls, images, name, note, whole)
 
 # %% ../nbs/30_display.ipynb #2f383c4d
 def conversation(

@@ -144,7 +144,7 @@ class NotebookScreen:
         """Shows how many answers are waited for."""
         ...
 
-def answer_data(speaker: str, said: list[Message], note: str=..., font_size: int=..., images: bool=...) -> dict:
+def answer_data(speaker: str, said: list[tuple[Message, list]], note: str=..., font_size: int=..., images: bool=...) -> dict:
     """An answer in the forms in which a notebook shows it: what is sent for it, and what is kept in the file."""
     ...
 

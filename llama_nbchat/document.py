@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from .conversation import ChatMessages
 from .errors import ConversationFileError, MessageError, MessageTypeError, printable, shown
 from .messages import alternating
-from .reply import Delta, Reply, Usage, figure
+from .reply import Call, Delta, Reply, Usage, _with_results, arguments_of, figure
 
 # %% ../nbs/08_document.ipynb #336063dd
 __all__ = ["document_of", "conversation_of", "talks_in", "noted", "kept_params", "embedded",
@@ -69,6 +69,7 @@ def as_dict(self:Reply) -> dict:
         "usage": _known(self.usage, _TOKENS), "timings": _known(self.timings, _SECONDS)}
     known["interrupted"] = self.interrupted if self.ended else True
     known["written"] = _as_written(self)
+    known["calls"] = [_beside(call) for call in self.made]
     if not self.left_out and self.sent is not None and _may_go_on(self): known["sent"] = self.sent
     return {name: value for name, value in known.items() if value or (name, value) in _SAID_ANYWAY}
 
@@ -80,6 +81,15 @@ _SAID_ANYWAY = ("messages", []), ("interrupted", None)
 def _known(figures, names):
     values = {name: getattr(figures, name) for name in names}
     return {name: value for name, value in values.items() if value or type(value) is int}
+
+# %% ../nbs/08_document.ipynb #26f4398e
+_ERROR = "Error: "
+
+def _beside(call):
+    "What the messages do not tell of a call."
+    is_told = call.error and call.result == _ERROR + call.error
+    known = {"seconds": call.seconds, "error": True if is_told else call.error, "refused": call.refused}
+    return {name: value for name, value in known.items() if value}
 
 # %% ../nbs/08_document.ipynb #a552e6cb
 @patch(cls_method=True)
@@ -98,6 +108,7 @@ def from_dict(cls:Reply,
     new._prefill,new._first,new._total = seconds[0],seconds[1],seconds[2] or 0.0
     new.params = kept_params(_dict(given, "params"))
     if given.get("written"): new._log = new._log and _log_of(given["written"], new)
+    new.made = _made(new.steps, _dicts(given.get("calls")))
     if given.get("sent"): new.sent = ChatMessages.from_messages(given["sent"]).get_messages()
     return new
 
@@ -119,6 +130,9 @@ def _text(given, name): return given[name] if isinstance(given.get(name), str) e
 # %% ../nbs/08_document.ipynb #2ec251ee
 def _dict(given, name): return given[name] if isinstance(given.get(name), dict) else {}
 
+# %% ../nbs/08_document.ipynb #2d9bd3cc
+def _dicts(values): return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
 # %% ../nbs/08_document.ipynb #c2ac4d1e
 def _seconds(value):
     known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53
@@ -130,7 +144,21 @@ def _log_of(written, turn):
     try: log = [Delta(**piece) for piece in written if not piece.keys() - {"text", "reasoning"}]
     except (TypeError, AttributeError, MessageTypeError):
         raise MessageError(f"What was written is a list of texts, not {shown(written)}.", entry=written) from None
-    return [*log, *(delta for delta in [Delta(tool_calls=turn.calls)] if turn.calls)]
+    return [*log, *([Delta(tool_calls=turn.wanted)] if turn.wanted else [])]
+
+# %% ../nbs/08_document.ipynb #8fb49964
+def _made(steps, kept):
+    "The calls of a turn; none where more were kept than the messages can hold."
+    answered = [(call, result) for message,results in _with_results(steps)
+        for call,result in zip(message.tool_calls, results) if call["id"] == result.tool_call_id]
+    own = answered[len(answered) - len(kept):] if len(kept) <= len(answered) else []
+    return [_call(call, result.text, about) for (call,result),about in zip(own, kept)]
+
+# %% ../nbs/08_document.ipynb #0f45fc21
+def _call(call, result, about):
+    error = result.removeprefix(_ERROR) if about.get("error") is True else _text(about, "error")
+    return Call(call["function"]["name"], arguments_of(call), result, _seconds(about.get("seconds")) or 0.0, error,
+        about.get("refused") is True, call["id"])
 
 # %% ../nbs/08_document.ipynb #67b54de2
 _FORMAT,_VERSION = "llama_nbchat conversation",1
@@ -283,7 +311,7 @@ def found_in(
     return about["llama_nbchat"]
 
 # %% ../nbs/08_document.ipynb #6c0b5278
-_NOTED = "messages", "finish_reason", "interrupted", "error", "model", "left_out", "written", "sent"
+_NOTED = "messages", "finish_reason", "interrupted", "error", "model", "left_out", "written", "sent", "calls"
 
 def noted(
     messages:ChatMessages,  # The conversation
@@ -292,8 +320,9 @@ def noted(
     "What an output notes beside the answer that it shows."
     known = turn.as_dict()
     about = {name: known[name] for name in _NOTED if name in known}
-    shown = turn.has_answer and not turn.language and printable(turn.text) == turn.text   # as it is
-    if shown: del about["messages"][-1]["content"]
+    answered = turn.has_answer and turn.messages[-1].role == "assistant"   # and not with a call
+    as_it_is = answered and not turn.language and printable(turn.text) == turn.text
+    if as_it_is: del about["messages"][-1]["content"]   # it is shown
     if turn.before is None: about["system"] = messages.system and messages.system.content
     if turn.instead_of is not None: about["instead_of"] = messages.id_of(turn.instead_of)
     return {"id": messages.id_of(turn), "before": messages.id_of(turn.before), **about}
@@ -343,6 +372,3 @@ def _noted_in(notebook):
             about = _dict(_dict(output, "metadata"), "llama_nbchat")
             text = _dict(output, "data").get("text/plain", "")
             if about: yield about, text if isinstance(text, str) else "".join(map(str, text)), _text(cell, "id")
-
-# %% ../nbs/08_document.ipynb #2d9bd3cc
-def _dicts(values): return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

@@ -21,7 +21,7 @@ from fastcore.basics import patch
 
 from .chat import Chat
 from .conversation import ChatMessages
-from .display import answer_data, called, conversation, ended_early
+from .display import _call_line, answer_data, called, conversation, ended_early
 from .document import document_of, embedded, kept_params, noted
 from .errors import ConversationFileError, clipped, counted, shown
 from .keep import _checked_path, write_text
@@ -151,14 +151,15 @@ def markdown_of(
     "Markdown that shows the conversation, and does nothing else."
     parts = [f"# {escaped(clipped(title, 200))}"]
     if about: parts.append(f"*{escaped(about)}*")
-    if messages.system: parts += _said(messages.system, "")
+    if messages.system: parts += _said(messages.system, [], "")
     for turn in messages.turns:
-        for message in turn.messages: parts += _said(message, called(turn.model) if turn.model else speaker)
+        name = called(turn.model) if turn.model else speaker
+        for message,calls in turn.with_calls: parts += _said(message, calls, name)
         if note := ended_early(turn): parts.append(f"*{note}*")
     return "\n\n".join([*parts, f"<!--llama_nbchat {embedded(document)}-->\n"])
 
 # %% ../nbs/52_exported.ipynb #71de0f4f
-def _said(message, speaker):
+def _said(message, calls, speaker):
     "The parts of a message: who says it, and what."
     images = 0 if isinstance(message.content, str) else sum(part["type"] != "text" for part in message.content)
     yield f"### {escaped(speaker if message.role == 'assistant' else message.role)}"
@@ -166,8 +167,10 @@ def _said(message, speaker):
     if message.role == "tool": yield _details("Result", fenced(message.text))
     elif message.text.strip(): yield rewritten(message.text) if message.role == "assistant" else quoted(message.text)
     if images: yield f"*{counted(images, 'image')}*"
-    for call in message.tool_calls:
-        yield _details(f"Calls {call['function']['name']}", fenced(call["function"]["arguments"], "json"))
+    for n,call in enumerate(message.tool_calls):
+        arguments = fenced(call["function"]["arguments"], "json")
+        if calls: yield _details(_call_line(calls[n]), f"{arguments}\n\n{fenced(calls[n].result)}")
+        else: yield _details(f"Calls {call['function']['name']}", arguments)
 
 # %% ../nbs/52_exported.ipynb #67257428
 def _details(summary, text):
@@ -255,7 +258,7 @@ def _cell(name, source, kind="code", outputs=()):
 # %% ../nbs/52_exported.ipynb #188eb5aa
 def _output_of(messages, turn, speaker):
     "The output of a turn's cell, if there is something to be shown."
-    said = turn.messages[bool(turn.asked):]
+    said = turn.with_calls[bool(turn.asked):]
     if not said: return []
     data = answer_data(called(turn.model) if turn.model else speaker, said, ended_early(turn))
     return [{"output_type": "display_data", "data": data, "metadata": {"llama_nbchat": noted(messages, turn)}}]

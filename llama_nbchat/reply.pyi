@@ -1,13 +1,14 @@
 from __future__ import annotations
 from typing import Any
 from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from llama_nbchat.errors import Advises
+from llama_nbchat.errors import MessageError
 from llama_nbchat.errors import MessageTypeError
 from llama_nbchat.messages import Message
-from llama_nbchat.errors import MessageError
 
-__all__ = ['Usage', 'Timings', 'Delta', 'Reply', 'figure']
+__all__ = ['Usage', 'Timings', 'Delta', 'Call', 'Reply', 'arguments_of', 'figure']
 
 def figure(value) -> int | None:
     """A number of tokens; None for what can be none."""
@@ -51,6 +52,27 @@ class Delta:
 
     def __post_init__(self):
         ...
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a function, and what it led to."""
+    name: str
+    arguments: Mapping
+    result: str | None = ...
+    seconds: float = ...
+    error: str | None = ...
+    refused: bool = ...
+    id: str = ...
+
+    def __str__(self):
+        ...
+
+    def __repr__(self):
+        ...
+
+def arguments_of(call: Mapping) -> dict:
+    """The arguments of a call for those who read it, also if they are no JSON."""
+    ...
 
 class Reply(Advises):
     """A turn: a prompt, and the answer to it. It grows while the model writes; once it has ended, it stays as it is."""
@@ -168,6 +190,11 @@ class Reply(Advises):
 
     def step(self, made: list):
         """The calls that the model wants were made: what they gave is a part of the turn, and the answer is still to come."""
+        ...
+
+    @property
+    def with_calls(self) -> list[tuple[Message, list[Call]]]:
+        """The messages, each with the calls that were made for it, whose results are no messages of their own here."""
         ...
 
     @classmethod

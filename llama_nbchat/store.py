@@ -7,327 +7,58 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/store.html.md"""
 # %% auto #0
 __all__ = ['ChatStore', 'KeptChat', 'KeptChats']
 
-# %% ../nbs/54_store.ipynb #1bea4e40
+# %% ../nbs/54_store.ipynb #3768f1ae
 import atexit
 import json
 import os
-import platform
-import re
 import threading
 import time
-import unicodedata
 import warnings
 import weakref
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fastcore.basics import patch
 
 from .chat import Chat
-from .conversation import ChatMessages, Tree
+from .conversation import Tree
+from .database import (_PATIENCE, Database, _about, _all_or_nothing, _Answer, _end_answer, _folded, _Forgotten,
+    _identity, _in_json, _news_of, _no_such, _put_answer, _rows, _says_nothing, _unchanged_since)
 from .document import kept_params
-from .errors import (ChatError, ConversationFileError, MessageTypeError, NotInstalledError,
-    clipped, counted, shown)
+from .errors import ChatError, ConversationFileError, MessageTypeError, clipped, counted, shown
 from .found import _as_html, _as_lines
 from .keep import _model_called
-from .messages import Message, whole_text
+from .messages import whole_text
 from .model import ChatModel, trait
-from .reply import Delta, Reply
 from .stop import uninterrupted
 
 # %% ../nbs/54_store.ipynb #c226b9c5
 __all__ = ["ChatStore", "KeptChat", "KeptChats"]
 
-# %% ../nbs/54_store.ipynb #05467a06
-# For each version the statements that lead to it from the one before
-_LAYOUT = [["""
-    CREATE TABLE chats(n INTEGER PRIMARY KEY AUTOINCREMENT, tip INTEGER, turns INTEGER, changed REAL, model TEXT,
-        title TEXT, params TEXT)""", """
-    CREATE TABLE nodes(n INTEGER PRIMARY KEY, id TEXT UNIQUE, before INTEGER, instead_of INTEGER, chat INTEGER,
-        indexed INTEGER, said TEXT, turn TEXT)""", """
-    CREATE TABLE branches(chat INTEGER, node INTEGER, UNIQUE(chat, node))""", """
-    CREATE TABLE running(chat INTEGER PRIMARY KEY, owner TEXT, beat REAL, before TEXT, instead_of TEXT,
-        head TEXT)""", """
-    CREATE TABLE pieces(chat INTEGER, piece TEXT)""",
-    "CREATE INDEX chats_tip ON chats(tip)", "CREATE INDEX chats_changed ON chats(changed)",
-    "CREATE INDEX nodes_before ON nodes(before)", "CREATE INDEX nodes_chat ON nodes(chat)",
-    "CREATE INDEX nodes_not_indexed ON nodes(n) WHERE indexed = 0", "CREATE INDEX branches_node ON branches(node)",
-    "CREATE INDEX pieces_chat ON pieces(chat)"]]
+# %% ../nbs/54_store.ipynb #25b42a76
+_HURRY = 0.2   # Seconds that an answer waits for another program that holds the file
 
-_WORDS = """CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(said, content='nodes', content_rowid='n',
-    tokenize='trigram case_sensitive 1')"""
-
-# %% ../nbs/54_store.ipynb #1b4e56c0
-_OURS = 0x6c6e6263   # marks the file as one of ours
-
-def _bring_up_to_date(db):
-    "Lays out a new file, or an older one. Raises `ConversationFileError` for one that is newer, or of another program."
-    version,mark = _version(db)
-    if mark == _OURS and version == len(_LAYOUT): return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version,mark = _version(db)
-        if mark != _OURS and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
-            raise ConversationFileError("it is a database of another program")
-        if version > len(_LAYOUT):
-            raise ConversationFileError("it was written by a newer llama_nbchat: update it, as in pip install -U "
-                "llama_nbchat")
-        for statements in _LAYOUT[version:]:
-            for statement in statements: db.execute(statement)
-        db.execute(f"PRAGMA application_id = {_OURS}")
-        db.execute(f"PRAGMA user_version = {len(_LAYOUT)}")
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction: db.execute("ROLLBACK")
-
-# %% ../nbs/54_store.ipynb #db7ad32f
-def _version(db): return [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
-
-# %% ../nbs/54_store.ipynb #d7568a5c
-_NETWORK = re.compile(r"nfs|cifs|smb|sshfs|9p|afs|lustre|gpfs|ceph|beegfs|gluster|davfs|vboxsf|prl_fs")
-
-def _in_network(path):
-    "Whether a file lies where another machine may write, too; where the system does not tell, it does not."
-    try: mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError: return False
-    above = [mount for mount in mounts if path.resolve().is_relative_to(mount[1].replace("\\040", " "))]
-    return bool(_NETWORK.search(max(above, key=lambda mount: len(mount[1]), default=["", "", ""])[2]))
-
-# %% ../nbs/54_store.ipynb #2368a984
-def _set_journal(db, path):
-    "Sets how the file is written to. Gives what is to be said about it, or nothing."
-    import sqlite3
-    wanted = "DELETE" if _in_network(path) else "WAL"
-    latest = time.monotonic() + _PATIENCE
-    while True:   # SQLite does not wait for this one
-        try:
-            if db.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0].upper() == "WAL": return ""
-            break
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > latest: break
-        time.sleep(0.02)
-    return (f"The store {path} lies where SQLite can't keep a write-ahead log. It works all the same "
-        "(journal_mode=DELETE), but notebooks that use it at the same time wait for each other.")
-
-# %% ../nbs/54_store.ipynb #a5cf08f4
-def _can_index(db):
-    import sqlite3
-    try:
-        db.execute(_WORDS)
-        db.execute("SELECT rowid FROM words LIMIT 0")
-        db.execute("CREATE VIRTUAL TABLE temp.runs USING fts5vocab('main', 'words', 'instance')")
-    except sqlite3.OperationalError: return False
-    if db.execute("SELECT 1 FROM nodes WHERE indexed = 0 LIMIT 1").fetchone():
-        with _all_or_nothing(db):
-            db.execute("INSERT INTO words(rowid, said) SELECT n, said FROM nodes WHERE indexed = 0")
-            db.execute("UPDATE nodes SET indexed = 1 WHERE indexed = 0")
-    return True
-
-# %% ../nbs/54_store.ipynb #b73041e0
-@contextmanager
-def _all_or_nothing(db):
-    "A block whose changes are all made at its end, or none."
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction: db.execute("ROLLBACK")
-
-# %% ../nbs/54_store.ipynb #522286a6
-_PATIENCE = 5.0   # Seconds that somebody who asks waits for another program that holds the file
-_HURRY = 0.2      # and that an answer does
-
-class ChatStore:
+class ChatStore(Database):
     "A file that keeps conversations as they happen."
     def __init__(self,
         path:str|Path   # Of the file, such as "chats.db"; it is made if it is not there. Raises `ConversationFileError`
     ):
-        self.path = Path(path).expanduser().absolute()
-        self._lock = threading.RLock()   # of the connection
-        self._db = None
-        self._file,self._files = None,0  # which file it is, and how many it has been: another one may take its place
-        self._indexes = False            # Can it search with an index?
         self._keepers = weakref.WeakSet()
         self._late,self._writer = set(),None   # keepers that have something to write, and the thread that will
         self._gate = threading.RLock()   # of these three
         self._trouble,self._since = None,0.0   # what keeps it from writing, and since when
-        self._told = set()               # what was said already
-        self._open()
+        super().__init__(path)
         _stores.add(self)
 
-    def __repr__(self): return f"ChatStore({str(self.path)!r})"
-
-    def __del__(self):
-        if vars(self).get("_db") is not None: self._db.close()
+    def _begin_anew(self):
+        super()._begin_anew()
+        self._gate,self._late,self._writer = threading.RLock(),set(),None
 
 _stores = weakref.WeakSet()
-
-# %% ../nbs/54_store.ipynb #6515369a
-@patch
-def _open(self:ChatStore):
-    try: import sqlite3
-    except ImportError:
-        raise NotInstalledError("A store needs SQLite, which this Python was made without: use another one. In a "
-            'browser, write await pyodide.loadPackage("sqlite3") first.', name="sqlite3") from None
-    try:
-        if not self.path.parent.is_dir(): raise ConversationFileError(f"there is no folder {str(self.path.parent)!r}")
-        with suppress(FileExistsError): os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with self.path.open("rb") as file:
-            known = file.read(16) in (b"", b"SQLite format 3\0")
-        if not known: raise ConversationFileError("it is another kind of file")
-        mode = "rw" if os.access(self.path, os.W_OK) else "ro"
-        db = sqlite3.connect(f"{self.path.as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None,
-            check_same_thread=False)
-        _bring_up_to_date(db)
-        note = _set_journal(db, self.path)
-        db.execute("PRAGMA secure_delete=ON")
-        db.execute("PRAGMA synchronous=NORMAL")
-        self._indexes = _can_index(db)
-        self._db,self._file = db,_identity(self.path)
-    except (OSError, sqlite3.Error, ConversationFileError) as error:
-        raise ConversationFileError(f"{str(self.path)!r} can't be used as a store: {error}.", path=self.path) from None
-    if note: self._say(note)
-
-# %% ../nbs/54_store.ipynb #942707bd
-def _identity(path):
-    "Which file it is that lies at a path; None if there is none."
-    try: return path.stat().st_dev,path.stat().st_ino
-    except OSError: return None
-
-# %% ../nbs/54_store.ipynb #4434e991
-@patch
-def _say(self:ChatStore, text):
-    if text in self._told: return
-    self._told.add(text)
-    warnings.warn(text, stacklevel=2)
-
-# %% ../nbs/54_store.ipynb #084f064a
-@patch
-@contextmanager
-def _held(self:ChatStore, patience):
-    "The connection, for one thread."
-    import sqlite3
-    is_ours = False
-    try:
-        with uninterrupted(): is_ours = self._lock.acquire(timeout=patience)
-        if not is_ours: raise sqlite3.OperationalError("database is locked")
-        if self._db is None: self._open()
-        self._db.execute(f"PRAGMA busy_timeout={int(1000 * patience)}")
-        yield self._db
-    finally:
-        if is_ours: self._lock.release()
-
-# %% ../nbs/54_store.ipynb #bc4d2cf8
-@patch
-@contextmanager
-def _changing(self:ChatStore, patience=_PATIENCE):
-    with self._held(patience) as db, _all_or_nothing(db): yield db
-
-# %% ../nbs/54_store.ipynb #e5c38aea
-_of_the_parent = []
-
-def _begin_anew():
-    for store in list(_stores):
-        _of_the_parent.append(store._db)
-        store._lock,store._gate = threading.RLock(),threading.RLock()
-        store._db,store._late,store._writer = None,set(),None
-
-if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_begin_anew)
-
-# %% ../nbs/54_store.ipynb #2a43421d
-def _in_json(value):
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return json.dumps(value) if re.search("[\ud800-\udfff]", text) else text
-
-# %% ../nbs/54_store.ipynb #a81c65ee
-def _texts(turn):
-    "All that was said in a turn, one text after the other."
-    for message in turn["messages"]:
-        if message.get("reasoning"): yield message["reasoning"]
-        content = message.get("content") or ""
-        parts = [{"text": content}] if isinstance(content, str) else content
-        yield from (part["text"] for part in parts if isinstance(part.get("text"), str))
-
-# %% ../nbs/54_store.ipynb #25707bc8
-_SIGNS = {code: " " for code in (*range(32), 0x7f)}
-
-def _folded(text): return _in_one_form(text).translate(_SIGNS)
-
-def _in_one_form(text):
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", whole_text(text)).casefold())
-
-# %% ../nbs/54_store.ipynb #c204885a
-def _news_of(messages, known, tip, left):
-    "The nodes that lead to the tip and to what was left, as far as they are not known; and what is known of the whole."
-    nodes = {}
-    for turn in [*left, tip]:
-        path = []
-        while (name := messages.id_of(turn)) not in known and name not in nodes:
-            path.append((name, turn))
-            if turn is None: break
-            turn = turn.before
-        for name,turn in reversed(path): nodes[name] = _node(messages, name, turn)
-    return {"nodes": list(nodes.values()), "tip": messages.id_of(tip), "left": [messages.id_of(turn) for turn in left]}
-
-# %% ../nbs/54_store.ipynb #8db57882
-def _node(messages, name, turn):
-    if turn is None: what = {"messages": [messages.system.as_dict()] if messages.system else []}
-    else: what = turn.as_dict()
-    before = None if turn is None else messages.id_of(turn.before)
-    instead = None if turn is None or turn.instead_of is None else messages.id_of(turn.instead_of)
-    return name,before,instead,_folded("\n".join(_texts(what))) + "  ",_in_json(what)   # so that each sign begins a run
-
-# %% ../nbs/54_store.ipynb #03fc60f7
-@patch
-def _put(self:ChatStore, db, news, number=None, last=None, had=()):
-    "Notes the state of a conversation. `last` was its tip, and `had` its branches, when this one has written last."
-    if number is None: number = db.execute("INSERT INTO chats(changed) VALUES(NULL)").lastrowid
-    there = db.execute("SELECT tip FROM chats WHERE n = ?", [number]).fetchone()
-    if there is None: raise _Forgotten(number)
-    for node in news["nodes"]: self._put_node(db, number, *node)
-    tip = _number_of(db, news["tip"])
-    db.execute("UPDATE chats SET tip = ?, turns = ?, changed = ?, model = ?, params = ?, title = ? WHERE n = ?",
-        [tip, news["turns"], _now(), news["model"], news["params"], news["title"], number])
-    for name in set(had) - set(news["left"]):
-        db.execute("DELETE FROM branches WHERE chat = ? AND node = ?", [number, _number_of(db, name, None)])
-    left = [_number_of(db, name) for name in news["left"] if name not in had]
-    if there[0] not in (None, tip) and (last is None or there[0] != _number_of(db, last, None)): left.append(there[0])
-    db.executemany("""INSERT OR IGNORE INTO branches SELECT ?, n FROM nodes WHERE n = ? AND before IS NOT NULL""",
-        [(number, node) for node in left])
-    return number
-
-# %% ../nbs/54_store.ipynb #c20137c6
-def _now(): return time.time()
-
-# %% ../nbs/54_store.ipynb #7a126617
-class _Forgotten(Exception):
-    "The conversation that is to be written to, or a turn that leads to it, is not in the file any more."
-
-# %% ../nbs/54_store.ipynb #63cdd5dc
-_must_be = object()
-
-def _number_of(db, name, otherwise=_must_be):
-    "The number of a node. What was in the file and is not any more, somebody has forgotten."
-    found = db.execute("SELECT n FROM nodes WHERE id = ?", [name]).fetchone()
-    if found is None and otherwise is _must_be: raise _Forgotten(name)
-    return found[0] if found else otherwise
-
-# %% ../nbs/54_store.ipynb #25a52294
-@patch
-def _put_node(self:ChatStore, db, number, name, before, instead, said, turn):
-    if _number_of(db, name, None) is not None: return
-    before = before and _number_of(db, before)
-    instead = instead and _number_of(db, instead, None)
-    node = db.execute("INSERT INTO nodes(id, before, instead_of, chat, indexed, said, turn) VALUES(?,?,?,?,?,?,?)",
-        [name, before, instead, number, int(self._indexes), said, turn]).lastrowid
-    if self._indexes: db.execute("INSERT INTO words(rowid, said) VALUES(?, ?)", [node, said])
 
 # %% ../nbs/54_store.ipynb #4b9cf345
 class _Keeper:
@@ -387,53 +118,6 @@ def _look(self:_Keeper, answering=None):
     return {**news, "turns": len(turns), "title": clipped(asked.text if asked else "", 80),
         "model": whole_text(str(trait(self.chat.model, "name"))), "params": _in_json(kept_params(self.chat.params))}
 
-# %% ../nbs/54_store.ipynb #8b4ba5cf
-class _Answer:
-    "An answer that is being written, with the pieces of it that are not in the file yet."
-    def __init__(self, messages, reply):
-        self.reply,self.steps = reply,len(reply.steps)
-        before = [*([reply.asked] if reply.asked else []), *reply.steps]
-        known = {**reply.as_dict(), "messages": [message.as_dict() for message in before]}
-        self.head = _in_json({name: known[name] for name in known if name != "written"})
-        self.before = messages.id_of(reply.before)
-        self.instead_of = None if reply.instead_of is None else messages.id_of(reply.instead_of)
-        self.apart = [Delta("".join(reply._pieces), reasoning="".join(reply._thoughts), tool_calls=reply.calls)]
-        self.written = list(reply._log)
-        self.beat = 0.0   # when it was last written, by the clock that never goes back
-
-    def is_of(self, reply): return reply is self.reply and len(reply.steps) == self.steps
-
-    def add(self, reply, delta):
-        self.apart.append(delta)
-        self.written.append(reply._log[-1])
-
-# %% ../nbs/54_store.ipynb #353ca031
-def _runs(deltas):
-    "The deltas as JSON can hold them, one for each run of the same kind."
-    def kind(delta): return bool(delta.reasoning),bool(delta.tool_calls),id(delta) if delta.rethought else 0
-    runs = [list(run) for _,run in groupby(deltas, key=kind)]
-    found = [{"text": "".join(delta.text for delta in run), "reasoning": "".join(delta.reasoning for delta in run),
-        "tool_calls": [call for delta in run for call in delta.tool_calls], "rethought": run[0].rethought}
-        for run in runs]
-    return [{name: run[name] for name in run if run[name]} for run in found if any(run.values())]
-
-# %% ../nbs/54_store.ipynb #fa4c3140
-_BEAT = 15.0   # Seconds after which an answer shows that somebody is still there, though nothing has come
-
-def _put_answer(db, number, answer, is_new):
-    if is_new:
-        db.execute("INSERT INTO running VALUES(?, ?, ?, ?, ?, ?)",
-            [number, _in_json(_me()), _now(), answer.before, answer.instead_of, answer.head])
-    apart,written = answer.apart[:],answer.written[:]
-    runs,as_written = _runs(apart),_runs(written)
-    if runs or as_written:
-        piece = _in_json([runs, None if runs == as_written else as_written])
-        db.execute("INSERT INTO pieces VALUES(?, ?)", [number, piece])
-    if runs or time.monotonic() > answer.beat + _BEAT:
-        db.execute("UPDATE running SET beat = ? WHERE chat = ?", [_now(), number])
-        answer.beat = time.monotonic()
-    return len(apart),len(written)
-
 # %% ../nbs/54_store.ipynb #3ed6b25d
 @patch
 def _write(self:ChatStore, keeper, patience):
@@ -454,23 +138,12 @@ def _write(self:ChatStore, keeper, patience):
 # %% ../nbs/54_store.ipynb #ba7a5b4a
 @patch
 def _is_forgotten(self:ChatStore, db, keeper):
-    if db.execute("SELECT 1 FROM chats WHERE n = ?", [keeper.number]).fetchone():
+    if _about(db, keeper.number) is not None:
         keeper.known = set()
         keeper._note(keeper._look(keeper.answer and keeper.answer.reply), keeper.answer)
         return False
     keeper.stop()
     return True
-
-# %% ../nbs/54_store.ipynb #f48df60d
-def _end_answer(db, number):
-    for table in ("running", "pieces"): db.execute(f"DELETE FROM {table} WHERE chat = ?", [number])
-
-# %% ../nbs/54_store.ipynb #2d7a9689
-def _says_nothing(news): return not news["turns"] and not news["left"]
-
-@patch
-def _take_out(self:ChatStore, db, number):
-    if number is not None: self._forget_chats(db, {number})
 
 # %% ../nbs/54_store.ipynb #92e84ad9
 @patch
@@ -560,118 +233,6 @@ def attach(self:ChatStore,
     chat.watchers.append(keeper)
     keeper.moved()
 
-# %% ../nbs/54_store.ipynb #0a571b5d
-@cache
-def _place():
-    "The machine, since when it runs, and in it the container."
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return [platform.node(), boot, os.readlink("/proc/self/ns/pid")]
-    return [platform.node()]
-
-def _me(): return {"place": _place(), "process": os.getpid(), "began": _began(os.getpid())}
-
-# %% ../nbs/54_store.ipynb #63bf8fe7
-def _began(process):
-    "When a process began, in ticks since the system did; 0 if there is none, None if the system does not tell."
-    if not os.path.exists("/proc/self/stat"): return None
-    try: about = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError: return 0
-    state,*fields = about.rpartition(")")[2].split()
-    return 0 if state in "ZX" else int(fields[18])
-
-# %% ../nbs/54_store.ipynb #d00fd515
-def _is_gone(owner, beat):
-    "Whether a process has ended that was last heard of at `beat`."
-    if owner["place"] == _place() and owner["began"]: return _began(owner["process"]) != owner["began"]
-    if owner["place"] == _place() and os.name == "posix":
-        try: os.kill(owner["process"], 0)   # asks, and sends nothing
-        except ProcessLookupError: return True
-        except OSError: pass
-    return _now() - beat > 4 * _BEAT
-
-# %% ../nbs/54_store.ipynb #cb3ba9fe
-@patch
-def _end_answers(self:ChatStore):
-    "Ends the answers of processes that are gone."
-    rows = self._db.execute("SELECT chat, owner, beat FROM running").fetchall()
-    if not any(_is_gone(json.loads(owner), beat) for _,owner,beat in rows): return
-    with self._changing() as db:
-        rows = db.execute("SELECT chat, owner, beat, before, instead_of, head FROM running").fetchall()
-        for number,owner,beat,*what in rows:
-            if not _is_gone(json.loads(owner), beat): continue
-            try: self._end_answer_of(db, number, *what)
-            except (ChatError, ValueError, TypeError, LookupError): continue   # it was changed, and stays
-
-# %% ../nbs/54_store.ipynb #7ed0c8df
-@patch
-def _end_answer_of(self:ChatStore, db, number, before, instead_of, head):
-    messages,names = self._messages(db, number)
-    last = next(name for turn,name in names if turn is messages.tip)
-    place = {name: turn for turn,name in names}
-    turn = _turn_of(json.loads(head), _pieces_of(db, number))
-    turn.before,turn.instead_of = place[before],place.get(instead_of)
-    _end_answer(db, number)
-    if turn.has_answer: messages.go(turn)
-    elif turn.has_begun: messages.left.append(turn)
-    title,model,params = db.execute("SELECT title, model, params FROM chats WHERE n = ?", [number]).fetchone()
-    news = _news_of(messages, set(place), messages.tip, messages.left)
-    news.update(turns=len(messages.turns), title=title, model=model, params=params)
-    if _says_nothing(news): self._take_out(db, number)
-    else: self._put(db, news, number, last)
-
-# %% ../nbs/54_store.ipynb #bc0147e3
-def _pieces_of(db, number):
-    rows = db.execute("SELECT piece FROM pieces WHERE chat = ? ORDER BY rowid", [number])
-    return [json.loads(piece) for piece, in rows]
-
-# %% ../nbs/54_store.ipynb #a60d9911
-def _turn_of(head, pieces):
-    "The turn that was being written."
-    said = Reply()
-    for runs,_ in pieces:
-        for run in runs: said._add(Delta(**{**run, "tool_calls": tuple(run.get("tool_calls", ()))}))
-    answer = Message("assistant", said.text, said.reasoning, said.calls)
-    written = [run for runs,as_written in pieces for run in as_written or runs]
-    has_begun = bool(said.text or said.reasoning or said.calls)
-    turn = Reply.from_dict({**head, "messages": [*head["messages"], *([answer.as_dict()] if has_begun else [])],
-        "written": [{name: run[name] for name in run if name in ("text", "reasoning")} for run in written
-            if "text" in run or "reasoning" in run]})
-    turn.interrupted = True
-    return turn
-
-# %% ../nbs/54_store.ipynb #08b01a12
-_LEADING = """WITH RECURSIVE leading(n) AS (SELECT tip FROM chats WHERE :all OR n = :chat
-    UNION SELECT node FROM branches WHERE :all OR chat = :chat
-    UNION SELECT before FROM nodes JOIN leading USING(n) WHERE before IS NOT NULL)"""
-
-@patch
-def _messages(self:ChatStore, db, number):
-    "The conversation, and its turns with their names; None stands for what comes before the first one."
-    tip = db.execute("SELECT tip FROM chats WHERE n = ?", [number]).fetchone()
-    if tip is None: raise _no_such(number)
-    rows = db.execute(f"{_LEADING} SELECT n, before, instead_of, id, turn FROM nodes JOIN leading USING(n) ORDER BY n",
-        {"all": False, "chat": number}).fetchall()
-    messages,turns = ChatMessages(),{}
-    for n,before,_,name,what in rows:
-        if before is None: turns[n] = _set_system(messages, json.loads(what))
-        else: turns[n] = Reply.from_dict(json.loads(what), turns[before])
-    for n,_,instead_of,_,_ in rows:
-        if turns.get(instead_of) is not None: turns[n].instead_of = turns[instead_of]
-    messages.tip = turns[tip[0]]
-    left = db.execute("SELECT node FROM branches WHERE chat = ? ORDER BY rowid", [number])
-    messages.left = [turns[node] for node, in left]
-    return messages,[(turns[n], name) for n,_,_,name,_ in rows]
-
-# %% ../nbs/54_store.ipynb #78936f6c
-def _no_such(number):
-    return ChatError(f"There is no conversation {number} in the store: store.chats() shows those that are.")
-
-# %% ../nbs/54_store.ipynb #eadd641c
-def _set_system(messages, root):
-    "What stands before the first turn."
-    for message in root["messages"]: messages.append_system_message(message["content"])
-
 # %% ../nbs/54_store.ipynb #2c77eb4b
 @patch
 @contextmanager
@@ -740,13 +301,10 @@ def _table(rows):
     return lines if any(row.said for row in rows) else [line[:-1] for line in lines]
 
 # %% ../nbs/54_store.ipynb #10f6dc52
-_ROW = "SELECT n, title, turns, model, changed FROM chats"
-
 @patch
 def chats(self:ChatStore) -> KeptChats:
     "All conversations, the one that was changed last first."
-    with self._reading() as db:
-        return KeptChats(self, db.execute(f"{_ROW} ORDER BY changed DESC, n DESC").fetchall())
+    with self._reading() as db: return KeptChats(self, _rows(db))
 
 # %% ../nbs/54_store.ipynb #0509a47b
 @patch
@@ -756,49 +314,8 @@ def search(self:ChatStore,
     "The conversations in which something was said, or thought, also on branches that were left."
     if not isinstance(words, str) or not _folded(words).strip():
         raise MessageTypeError('Write what to look for, as in store.search("planets").', content=words)
-    needed = _folded(words).split()
-    with self._reading() as db:
-        found = {}
-        for number,*row,node in db.execute(*self._query(needed)):
-            found.setdefault(number, (number, *row, node))
-            if len(found) == 100: break
-        rows = [(*row, _around(db.execute("SELECT turn FROM nodes WHERE n = ?", [node]).fetchone(), needed))
-            for *row,node in found.values()]
+    with self._reading() as db: rows = self._found(db, _folded(words).split())
     return KeptChats(self, rows, f"Nobody has said {shown(words)} here.")
-
-# %% ../nbs/54_store.ipynb #3430cc21
-_FOUND = "SELECT chats.n, title, turns, model, changed, nodes.n FROM nodes JOIN chats ON chats.n = nodes.chat"
-_BEGIN = "FROM runs WHERE term >= ? AND term < ?"   # the runs that begin with a word, and what comes after them
-
-@patch
-def _query(self:ChatStore, words):
-    "SQL and its values for the turns in which all words stand, the latest first, each with its conversation."
-    long = [word for word in words if len(word) > 2 and self._indexes]
-    query,order = (f"{_FOUND} JOIN words ON nodes.n = words.rowid", "words.rowid") if long else (_FOUND, "nodes.n")
-    tests = ["words MATCH ?"] if long else []
-    values = [" AND ".join('"' + word.replace('"', '""') + '"' for word in long)] if long else []
-    for word in words:
-        if word in long: continue
-        in_texts = long or not self._indexes or self._is_frequent(word)
-        tests.append("instr(nodes.said, ?)" if in_texts else f"nodes.n IN (SELECT doc {_BEGIN})")
-        values += [word] if in_texts else [word, f"{word}\U0010ffff"]
-    return f"{query} WHERE {' AND '.join(tests)} ORDER BY {order} DESC", values
-
-# %% ../nbs/54_store.ipynb #71bd91f4
-@patch
-def _is_frequent(self:ChatStore, word):
-    found = self._db.execute(f"SELECT count(*) FROM (SELECT 1 {_BEGIN} LIMIT 5000)", [word, f"{word}\U0010ffff"])
-    return found.fetchone()[0] == 5000
-
-# %% ../nbs/54_store.ipynb #c7798964
-def _around(turn, words):
-    "The place where the first of the words stands."
-    for text in _texts(json.loads(turn[0])) if turn else []:
-        if words[0] not in _folded(text): continue
-        found = re.search(re.escape(words[0]), text, re.IGNORECASE)
-        begin = max(0, found.start() - 25 if found else 0)
-        return ("…" if begin else "") + clipped(text[begin:], 60)
-    return ""
 
 # %% ../nbs/54_store.ipynb #351939ff
 @patch
@@ -811,7 +328,7 @@ def open(self:ChatStore,
     number = _id_of(id)
     with self._reading() as db:
         messages,names = self._messages(db, number)
-        name,params = db.execute("SELECT model, params FROM chats WHERE n = ?", [number]).fetchone()
+        _,name,params = _about(db, number)
     if model is None: model = _model_called(name, f"Conversation {number}", f"store.open({number}")
     chat = Chat._going_on(messages, model, options)
     chat._take_over(json.loads(params), options)
@@ -854,7 +371,7 @@ def export(self:ChatStore,
     number = _id_of(id)
     with self._reading() as db:
         messages,_ = self._messages(db, number)
-        name,params = db.execute("SELECT model, params FROM chats WHERE n = ?", [number]).fetchone()
+        _,name,params = _about(db, number)
     chat = Chat.from_messages(messages, _Absent(name))
     vars(chat)["params"] = json.loads(params)
     chat.export(path, **options)
@@ -886,112 +403,12 @@ def _numbers_of(self:ChatStore, db, what, before):
     if before is not None:
         latest = datetime.fromisoformat(before) if isinstance(before, str) else before
         if not isinstance(latest, datetime): latest = datetime(latest.year, latest.month, latest.day)
-        return {n for n, in db.execute("SELECT n FROM chats WHERE changed < ?", [latest.timestamp()])}
+        return _unchanged_since(db, latest)
     if isinstance(what, str): return self._holding(db, what)
     numbers = {_id_of(one) for one in (what if isinstance(what, (Sequence, set)) else [what])}
-    missing = numbers - {n for n, in db.execute("SELECT n FROM chats")}
+    missing = [number for number in numbers if _about(db, number) is None]
     if missing: raise _no_such(min(missing))
     return numbers
-
-# %% ../nbs/54_store.ipynb #771555c0
-@patch
-def _holding(self:ChatStore, db, text):
-    needle = _in_one_form(text)
-    if not needle.strip(): raise ChatError("Say what to forget: the text is empty.")
-    nodes = {n for n,what in db.execute("SELECT n, turn FROM nodes") if _stands_in(needle, what)}
-    found = {n for n,*told in db.execute("SELECT n, title, model, params FROM chats")
-        if any(_stands_in(needle, _in_json(part)) for part in told)}
-    for number,head in db.execute("SELECT chat, head FROM running").fetchall():
-        turn = _turn_of(json.loads(head), _pieces_of(db, number))
-        if _stands_in(needle, _in_json([json.loads(head), turn.as_dict()])): found.add(number)
-    return found | _chats_with(db, nodes)
-
-# %% ../nbs/54_store.ipynb #0299a754
-def _stands_in(needle, text):
-    "Whether a text, in small letters, stands in any value of some JSON."
-    forms = needle,json.dumps(needle, ensure_ascii=False)[1:-1],json.dumps(needle)[1:-1]
-    folded = _in_one_form(text)
-    if not any(form in folded for form in forms): return False   # nearly always
-    return any(needle in _in_one_form(value) for value in _values(json.loads(text)))
-
-# %% ../nbs/54_store.ipynb #83a61d57
-def _values(value):
-    "All texts within a value."
-    if isinstance(value, str): yield value
-    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    for item in within: yield from _values(item)
-
-# %% ../nbs/54_store.ipynb #9a260677
-def _chats_with(db, nodes):
-    "The conversations to which any of the nodes belongs."
-    following,reached = {},set(nodes)
-    for n,before in db.execute("SELECT n, before FROM nodes"): following.setdefault(before, []).append(n)
-    waiting = list(nodes)
-    while waiting:
-        new = [n for n in following.get(waiting.pop(), []) if n not in reached]
-        reached.update(new)
-        waiting += new
-    return {number for number,node in db.execute(_ENDS) if node in reached}
-
-_ENDS = "SELECT n, tip FROM chats UNION ALL SELECT chat, node FROM branches"
-
-# %% ../nbs/54_store.ipynb #8cad4441
-@patch
-def _forget_chats(self:ChatStore, db, numbers):
-    import sqlite3
-    if numbers and not self._indexes and db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words'").fetchone():
-        raise sqlite3.OperationalError("there is an index of the words, which this Python's SQLite can't change")
-    for number in numbers:
-        for table,column in (("chats", "n"), ("branches", "chat"), ("running", "chat"), ("pieces", "chat")):
-            db.execute(f"DELETE FROM {table} WHERE {column} = ?", [number])
-    kept = {n for n, in db.execute(f"{_LEADING} SELECT n FROM leading", {"all": True, "chat": None})}
-    self._drop(db, [n for n, in db.execute("SELECT n FROM nodes").fetchall() if n not in kept])
-    self._give_to_others(db, numbers)
-
-# %% ../nbs/54_store.ipynb #23bb9e27
-@patch
-def _drop(self:ChatStore, db, nodes):
-    "Takes out nodes, and their words."
-    for node in nodes:
-        if self._indexes:
-            db.execute("INSERT INTO words(words, rowid, said) SELECT 'delete', n, said FROM nodes WHERE n = ?", [node])
-        db.execute("DELETE FROM nodes WHERE n = ?", [node])
-
-# %% ../nbs/54_store.ipynb #3e9761d1
-@patch
-def _give_to_others(self:ChatStore, db, numbers):
-    left = [n for number in numbers for n, in db.execute("SELECT n FROM nodes WHERE chat = ?", [number])]
-    if not left: return
-    owner = {node: number for number,node in db.execute(_ENDS)}
-    for n,before in db.execute("SELECT n, before FROM nodes ORDER BY n DESC"): owner.setdefault(before, owner[n])
-    db.executemany("UPDATE nodes SET chat = ? WHERE n = ?", [(owner[n], n) for n in left])
-
-# %% ../nbs/54_store.ipynb #3fb7c9c9
-@patch
-def clean(self:ChatStore):
-    "Takes out of the file what was deleted in it. `forget` does so, too."
-    import sqlite3
-    try:
-        with self._held(_PATIENCE) as db:
-            if self._indexes: db.execute("INSERT INTO words(words) VALUES('optimize')")
-            try: db.execute("VACUUM")
-            except sqlite3.OperationalError as error:
-                if "full" not in str(error): raise   # it needs room; what was deleted is overwritten anyway
-            is_read, = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[:1]
-            if is_read: raise sqlite3.OperationalError("another program reads it")
-    except sqlite3.Error as error:
-        raise ConversationFileError(f"What was deleted may still stand in {str(self.path)!r}, since {error}. "
-            "Try store.clean() again when that is over.", path=self.path) from None
-
-# %% ../nbs/54_store.ipynb #41223784
-@patch
-def _take_up(self:ChatStore):
-    "Opens the file that lies at the path now."
-    with self._lock:
-        if self._db is not None: self._db.close()
-        self._db = None
-        self._files += 1
-        self._open()
 
 # %% ../nbs/54_store.ipynb #64cf0d12
 def _write_all():

@@ -7,23 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from llama_nbchat.chat import Chat
 from llama_nbchat.conversation import Tree
+from llama_nbchat.database import Database
 from llama_nbchat.errors import ChatError
 from llama_nbchat.errors import ConversationFileError
 from llama_nbchat.model import ChatModel
 
 __all__ = ['ChatStore', 'KeptChat', 'KeptChats']
 
-class ChatStore:
+class ChatStore(Database):
     """A file that keeps conversations as they happen."""
-    path: Any
 
     def __init__(self, path: str | Path):
-        ...
-
-    def __repr__(self):
-        ...
-
-    def __del__(self):
         ...
 
     def attach(self, chat: Chat):
@@ -54,14 +48,6 @@ class ChatStore:
         """Forgets conversations for good. Raises `ConversationFileError` if another program keeps it from cleaning up."""
         ...
 
-    def clean(self):
-        """Takes out of the file what was deleted in it. `forget` does so, too."""
-        ...
-
-class _Forgotten(Exception):
-    """The conversation that is to be written to, or a turn that leads to it, is not in the file any more."""
-    ...
-
 class _Keeper:
     """Keeps one chat in a store, as a watcher."""
     store: Any
@@ -89,26 +75,6 @@ class _Keeper:
 
     def stop(self):
         """Keeps nothing any more."""
-        ...
-
-class _Answer:
-    """An answer that is being written, with the pieces of it that are not in the file yet."""
-    reply: Any
-    steps: Any
-    head: Any
-    before: Any
-    instead_of: Any
-    apart: Any
-    written: Any
-    beat: Any
-
-    def __init__(self, messages, reply):
-        ...
-
-    def is_of(self, reply):
-        ...
-
-    def add(self, reply, delta):
         ...
 
 @dataclass(frozen=True)

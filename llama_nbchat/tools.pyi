@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from llama_nbchat.errors import ParameterError
 from llama_nbchat.errors import ToolError
+from llama_nbchat.reply import Call
 
-__all__ = ['Tool', 'Tools', 'Call', 'arguments_of', 'result_text', 'cut_in_the_middle']
+__all__ = ['Tool', 'Tools', 'result_text', 'cut_in_the_middle']
 
 @dataclass(frozen=True)
 class _Parameter:
@@ -42,23 +43,6 @@ class Tool:
 
     def check(self, arguments: str | Mapping) -> dict:
         """The arguments as the function takes them. Raises `ToolError` in words for the model."""
-        ...
-
-@dataclass(frozen=True)
-class Call:
-    """A call of a function, and what it led to."""
-    name: str
-    arguments: Mapping
-    result: str | None = ...
-    seconds: float = ...
-    error: str | None = ...
-    refused: bool = ...
-    id: str = ...
-
-    def __str__(self):
-        ...
-
-    def __repr__(self):
         ...
 
 def result_text(result) -> str:
@@ -96,7 +80,3 @@ class Tools:
     def run(self, call: Mapping, before: Call | None=..., most: int | None=...) -> Call:
         """The call and its result. Raises `KeyboardInterrupt`."""
         ...
-
-def arguments_of(call: Mapping) -> dict:
-    """The arguments of a call for those who read it, also if they are no JSON."""
-    ...

@@ -36,12 +36,12 @@ def whole():
         {"role": "tool", "content": "5", "tool_call_id": "1"}, {"role": "assistant", "content": "done"}])
     messages.left = [*chat.messages.left, chat.messages.tip]
     document = document_of(messages, model="scripted", params={"temperature": 0.5}, state=True)
-    document["turns"][-1].update(interrupted=True, written=[{"reasoning": "a"}, {"text": "b"}], sent=[{"role": "user", "content": "a"}], left_out=1,
+    document["turns"][-1].update(calls=[{"seconds": 0.25, "error": "late", "refused": True}], interrupted=True, written=[{"reasoning": "a"}, {"text": "b"}], sent=[{"role": "user", "content": "a"}], left_out=1,
         usage={"prompt_tokens": 3, "cached_tokens": 1}, timings={"total": 2.0})
     return document
 
 
-NAMES = """before cell content data format function images instead_of left left_out llm messages name params of role rerun self sent state stop stream system
+NAMES = """arguments before calls cell content data error format function id images instead_of left left_out llm messages name params of refused role rerun seconds self sent state stop stream system
     system_message text tip tool_call_id tool_calls tools values written""".split()
 VALUES = [None, True, False, 0, 1, 2, -1, 2**53, 2**52, 10**400, 1.5, math.nan, math.inf, "", "a", "\0", "\ud800", "\x1b[2J", "/etc/passwd", "http://localhost:1/", "x" * 10_000,
     [], [[]], {}, [1], ["a"], [{}], {"role": "user"}, {"type": "text", "text": "x"}, [{"role": "user", "content": "h"}], [{"text": 1}], [{"text": "q", "reasoning": "w"}],
@@ -77,13 +77,14 @@ def mutant(document, draw):
 
 def use(chat, folder):
     "All that can be done with a conversation; what is impossible is refused."
-    repr(chat.messages), chat._repr_html_(), repr(chat.tree()), chat.fork()
+    repr(chat.messages), chat._repr_html_(), repr(chat.tree()), chat.fork(), [repr(turn.calls) for turn in chat.tree()]
     for name in ("a.md", "a.html", "a.ipynb"): chat.export(folder/name)
     for do in (lambda: chat.prompt("next"), chat.resume, chat.retry, lambda: chat.edit("other"), lambda: chat.go(chat.tree()[0]), chat.undo):
         try: do()
         except ChatError: pass
     chat.save(folder/"again.json")
-    assert Chat.load(folder/"again.json", ScriptedModel("x")).messages == chat.messages
+    again = Chat.load(folder/"again.json", ScriptedModel("x")).messages
+    assert again == chat.messages and [turn.made for turn in again.tree()] == [turn.made for turn in chat.tree()]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from llama_nbchat import Chat, ChatError, ChatModel, ChatStore, ConversationFileError, Delta, ModelNotFoundError, NotInstalledError, ScriptedModel, Usage, store as room
+from llama_nbchat import Chat, ChatError, ChatModel, ChatStore, ConversationFileError, Delta, ModelNotFoundError, NotInstalledError, ScriptedModel, Tools, Usage, database, store as room
 from llama_nbchat.document import document_of
+from llama_nbchat.local.calls import as_call
 from tests.conftest import EVERY_MOMENT, moments
 
 
@@ -34,11 +35,14 @@ def store(path): return ChatStore(path)
 
 class Numbers(ChatModel):
     "Says another number each time, and can go on with one that was cut."
-    can = frozenset({"resume"})
+    can = frozenset({"resume", "tools"})
     said = 0
 
     def stream(self, messages, **params):
         Numbers.said += 1
+        if params.get("calls", 0) > sum(message["role"] == "tool" for message in messages[-4:]):
+            yield Delta(tool_calls=tuple(as_call(name, {"said": Numbers.said}) for name in params["names"]))
+            return
         yield Delta(reasoning=f"thought {Numbers.said} ")
         yield Delta(f"number {Numbers.said}", usage=Usage(9, 3, 2))
         if params.get("fails"): raise OSError("the disk is gone")
@@ -61,10 +65,11 @@ def do_something(chat, chance):
     "One of all that can happen to a conversation."
     asked = f"question {chance.randrange(10**6)} ü 太阳 \ud83d" if chance.random() < 0.1 else f"question {chance.randrange(10**6)}"
     turns = [turn for turn in chat.messages.turns if turn.asked]
-    what = chance.choice(["ask", "ask", "cut", "fail", "hand", "image"] + ["retry", "edit", "undo", "go", "clear", "resume"] * bool(turns))
+    what = chance.choice(["ask", "ask", "call", "cut", "fail", "hand", "image"] + ["retry", "edit", "undo", "go", "clear", "resume"] * bool(turns))
     if what == "resume" and any(turn.before is chat.messages.tip for turn in chat.tree()): return   # others follow it, and stay where they are
     with contextlib.suppress(ChatError):
         if what == "ask": chat(asked)
+        if what == "call": chat(asked, calls=chance.randint(1, 3), names=chance.choices(("work", "fail", "refuse", "stop"), (6, 2, 2, 1), k=chance.randint(1, 3)))
         if what == "cut": chat(asked, ends="length")
         if what == "fail": chat(asked, fails=True)
         if what == "hand": chat.messages.append_turn(asked, "answer")
@@ -77,23 +82,31 @@ def do_something(chat, chance):
         if what == "resume": chat.resume(more=" and more")
 
 
+def work(said:int): return said
+def fail(said:int): raise ValueError(said)
+def refuse(said:int): return "not this"
+def stop(said:int): raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_random_trees(path, seed):
     chance = random.Random(seed)
     store = ChatStore(path)
-    chats = [Chat(Numbers(), "Count" if seed % 2 else None, store=store, temperature=0.5)]
+    options = {"tools": Tools([work, fail, refuse, stop], confirm=lambda call: call.name != "refuse", seconds=None)}
+    chats = [Chat(Numbers(), "Count" if seed % 2 else None, store=store, temperature=0.5, **options)]
     for step in range(60):
         chat = chance.choice(chats)
         if chance.random() < 0.1: chats.append(chat.fork())
         elif chance.random() < 0.05: store = ChatStore(path)   # another kernel; the chats stay with the first
         elif chance.random() < 0.05 and len(store.chats()):
-            chats.append(store.open(chance.choice(store.chats()), Numbers()))
+            chats.append(store.open(chance.choice(store.chats()), Numbers(), **options))
         else: do_something(chat, chance)
         number = chat.watchers[0].number
         if number is None: continue
         chat.watchers[0].moved()   # what was added by hand comes with the next answer
         again = store.open(number, Numbers())
         assert texts(again) == texts(chat)
+        assert [len(turn.made) for turn in again.messages.turns] == [len(turn.made) for turn in chat.messages.turns]
         if all(other is chat or other.watchers[0].number != number for other in chats):
             assert without_twice(document_of(again.messages)) == without_twice(document_of(chat.messages))
         assert again.params == {"temperature": 0.5}
@@ -214,7 +227,7 @@ def test_a_conversation_that_was_cleared(store):
 
 def test_an_answer_with_steps(path):
     "The functions that are called on the way are kept as they come."
-    from llama_nbchat import Message, Reply
+    from llama_nbchat import Call, Reply
     store = ChatStore(path)
     chat = Chat(Numbers(), store=store)
     keeper, = chat.watchers
@@ -223,15 +236,15 @@ def test_an_answer_with_steps(path):
     reply.begin()
     keeper(reply, reply.grow(Delta(tool_calls=(call,))))
     store._write(keeper, 1)
-    reply.steps = [Message("assistant", "", tool_calls=(call,)), Message("tool", "12:00", tool_call_id="c1")]
-    reply._log, reply._pieces, reply._calls = [], [], ()
+    reply.step([Call("now", {}, "12:00", 0.5, id="c1")])
     keeper(reply, reply.grow(Delta("Noo")))
     store._write(keeper, 1)
     keeper(reply, reply.grow(Delta("n")))
     store._write(keeper, 1)
-    store._db.execute("UPDATE running SET owner = ?", [json.dumps({**room._me(), "began": 1})])
+    store._db.execute("UPDATE running SET owner = ?", [json.dumps({**database._me(), "began": 1})])
     turn, = ChatStore(path).tree(1)
     assert [message.as_dict() for message in turn.messages] == [message.as_dict() for message in reply.messages] and turn.interrupted
+    assert turn.calls == reply.calls and turn.calls[0].seconds == 0.5
 
 
 def test_export(path, store):
@@ -250,7 +263,7 @@ def test_export(path, store):
 def test_a_running_answer_that_is_damaged_harms_nobody(path, store):
     Chat(ScriptedModel("Mars"), store=store)("Name a planet")
     for head in ("7", "{", '{"messages": 7}', '{"messages": [{"role": "x"}]}', "[]"):
-        store._db.execute("INSERT OR REPLACE INTO running VALUES(1, ?, 0, 'x', NULL, ?)", [json.dumps({**room._me(), "began": 1}), head])
+        store._db.execute("INSERT OR REPLACE INTO running VALUES(1, ?, 0, 'x', NULL, ?)", [json.dumps({**database._me(), "began": 1}), head])
         assert [row.turns for row in ChatStore(path).chats()] == [1]
 
 
@@ -359,11 +372,11 @@ def test_an_answer_that_stalls_is_kept(path):
 def test_a_zombie_is_dead(path):
     kernel = python(DYING, path, 2)
     kernel.stdout.readline()
-    assert not room._is_gone({"place": room._place(), "process": kernel.pid, "began": room._began(kernel.pid)}, time.time())
-    began = room._began(kernel.pid)
+    assert not database._is_gone({"place": database._place(), "process": kernel.pid, "began": database._began(kernel.pid)}, time.time())
+    began = database._began(kernel.pid)
     kernel.kill()
     os.waitid(os.P_PID, kernel.pid, os.WEXITED | os.WNOWAIT)
-    assert room._is_gone({"place": room._place(), "process": kernel.pid, "began": began}, time.time())
+    assert database._is_gone({"place": database._place(), "process": kernel.pid, "began": began}, time.time())
     kernel.wait()
 
 
@@ -407,6 +420,30 @@ def test_a_process_that_forks(path, store):
     assert [(row.title, row.turns) for row in store.chats()] == [("Name a planet", 2), ("Name another", 1)]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that fork")
+@pytest.mark.parametrize("lock", ["_lock", "_gate"])
+def test_a_child_does_not_wait_for_the_threads_of_its_parent(store, lock):
+    "Nor does it use the connection of its parent."
+    chat = Chat(ScriptedModel("Mars", "Venus"), store=store)
+    chat("Name a planet")
+    connection, locked, done = store._db, threading.Event(), threading.Event()
+    def hold():
+        with getattr(store, lock): locked.set(), done.wait()
+    threading.Thread(target=hold, daemon=True).start()
+    locked.wait()
+    child = os.fork()
+    if not child:
+        code = 1
+        with contextlib.suppress(BaseException):
+            signal.alarm(60)   # instead of waiting for ever
+            chat("Name another")
+            code = 0 if len(store.chats()) == 2 and store._db is not connection else 2
+        os._exit(code)
+    ended = os.waitpid(child, 0)[1]
+    done.set()
+    assert ended == 0 and [row.turns for row in store.chats()] == [2, 1]
+
+
 def test_what_was_left_to_write_is_written_at_the_end(path):
     program = """
 import sys, sqlite3, threading, time
@@ -431,7 +468,7 @@ def test_the_stop_button_at_any_line(path):
         lines = 0
         def trace(frame, event, argument):
             nonlocal lines
-            if frame.f_code.co_filename != room.__file__: return None
+            if frame.f_code.co_filename not in (room.__file__, database.__file__): return None
             if event == "line":
                 lines += 1
                 if lines == stop: signal.raise_signal(signal.SIGINT)
@@ -537,7 +574,7 @@ def test_a_file_system_without_a_log(path, monkeypatch):
 
 
 def test_a_network(path, monkeypatch):
-    monkeypatch.setattr(room, "_in_network", lambda path: True)
+    monkeypatch.setattr(database, "_in_network", lambda path: True)
     made = []
     assert len(told(lambda: made.append(ChatStore(path)))) == 1
     assert made[0]._db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -554,7 +591,7 @@ def test_which_file_systems_are_shared(tmp_path, monkeypatch):
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda self, **options: "\n".join(mounts) if str(self) == "/proc/self/mounts" else read(self, **options))
     where = ["/shared/chats.db", "/shared/scratch/chats.db", "/far/my files/chats.db", "/near/chats.db", "/shared2/chats.db", "/layered/chats.db"]
-    assert [room._in_network(Path(path)) for path in where] == [True, False, True, False, False, False]
+    assert [database._in_network(Path(path)) for path in where] == [True, False, True, False, False, False]
 
 
 @pytest.mark.parametrize("content", [b"Buy milk", b"\0" * 5000, b"SQLite format 3\0" + b"x" * 5000])
@@ -577,17 +614,17 @@ def test_a_database_of_another_program(path):
 def test_a_layout_from_the_future(path):
     store = ChatStore(path)
     Chat(ScriptedModel("Mars"), store=store)("Name a planet")
-    store._db.execute(f"PRAGMA user_version = {len(room._LAYOUT) + 1}")
+    store._db.execute(f"PRAGMA user_version = {len(database._LAYOUT) + 1}")
     with pytest.raises(ConversationFileError, match="pip install -U"): ChatStore(path)
 
 
 def test_a_layout_of_the_past(path, monkeypatch):
     "Each version leads to the next, in one step or not at all, whoever comes first."
     Chat(ScriptedModel("Mars"), store=ChatStore(path))("Name a planet")
-    monkeypatch.setattr(room, "_LAYOUT", [*room._LAYOUT, ["ALTER TABLE chats ADD COLUMN mood TEXT", "UPDATE chats SET mood = 'good'", "wrong"]])
+    monkeypatch.setattr(database, "_LAYOUT", [*database._LAYOUT, ["ALTER TABLE chats ADD COLUMN mood TEXT", "UPDATE chats SET mood = 'good'", "wrong"]])
     with pytest.raises(ConversationFileError, match="syntax error"): ChatStore(path)
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (len(room._LAYOUT) - 1,)
-    room._LAYOUT[-1].pop()
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (len(database._LAYOUT) - 1,)
+    database._LAYOUT[-1].pop()
     stores = []
     threads = [threading.Thread(target=lambda: stores.append(ChatStore(path))) for _ in range(4)]
     for thread in threads: thread.start()
@@ -632,14 +669,14 @@ def test_signs_are_no_syntax(store, indexed):
     if not indexed: store._indexes = False
     told = {row.id: turn_text(store, row) for row in store.chats()}
     for n, words in enumerate(AWKWARD):
-        if not room._folded(words).strip(): continue
+        if not database._folded(words).strip(): continue
         rows = store.search(words)
-        needed = room._folded(words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")).split()
+        needed = database._folded(words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")).split()
         assert [row.id for row in rows] == [number for number in told if all(word in told[number] for word in needed)], words
         repr(rows), rows._repr_html_()
 
 
-def turn_text(store, row): return room._folded("\n".join(f"{turn.prompt}\n{turn.text}" for turn in store.tree(row)))
+def turn_text(store, row): return database._folded("\n".join(f"{turn.prompt}\n{turn.text}" for turn in store.tree(row)))
 
 
 def test_parts_of_words_and_other_scripts(store):
@@ -652,7 +689,7 @@ def test_parts_of_words_and_other_scripts(store):
 
 
 def test_without_an_index_and_later_with_one(path, monkeypatch):
-    monkeypatch.setattr(room, "_WORDS", "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts99(said)")
+    monkeypatch.setattr(database, "_WORDS", "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts99(said)")
     store = ChatStore(path)
     Chat(ScriptedModel("Mars"), store=store)("Name a planet")
     assert not store._indexes and len(store.search("planet")) == len(store.search("an")) == 1
@@ -725,6 +762,22 @@ def test_a_fork_of_what_was_forgotten_does_not_bring_it_back(path, store):
     assert len(told(lambda: fork("Its moon?"))) == 1 and not holds(path, SECRET)
 
 
+def test_a_conversation_that_another_one_equals_is_forgotten(store):
+    "All of its turns are still there, and it is not."
+    chat, other = (Chat(ScriptedModel("Mars", "Phobos"), store=store) for _ in range(2))
+    chat("Name a planet"), other("Name a planet")
+    assert store.forget(1) == 1
+    assert len(told(lambda: chat("Its moon?"))) == 1 and [(row.id, row.turns) for row in store.chats()] == [(2, 1)]
+    with pytest.raises(ChatError, match="no conversation 1"): store.forget([2, 1])
+    assert len(store.chats()) == 1
+
+
+def test_at_most_so_many_are_found(store, monkeypatch):
+    for n in range(5): Chat(ScriptedModel("Mars"), store=store)(f"Name planet {n}")
+    monkeypatch.setattr(database, "_MOST_FOUND", 3)
+    assert [row.title for row in store.search("planet")] == ["Name planet 4", "Name planet 3", "Name planet 2"]
+
+
 def test_forgetting_rows_and_by_date(path, store):
     for n in range(6): Chat(ScriptedModel("Mars" if n % 2 else "Venus"), store=store)(f"planet {n}")
     store._db.execute("UPDATE chats SET changed = 0 WHERE n = 6")
@@ -734,7 +787,7 @@ def test_forgetting_rows_and_by_date(path, store):
 
 
 def test_a_reader_keeps_it_from_being_cleaned(path, store, monkeypatch):
-    monkeypatch.setattr(room, "_PATIENCE", 0.1)
+    monkeypatch.setattr(database, "_PATIENCE", 0.1)
     Chat(ScriptedModel("Mars"), store=store)(SECRET)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")

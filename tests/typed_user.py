@@ -5,7 +5,7 @@ What is wrong in it is marked, and a mark without a fault is a fault: so the che
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
-from llama_nbchat import Chat, ChatMessages, ChatModel, ChatStore, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models, view
+from llama_nbchat import Call, Chat, ChatMessages, ChatModel, ChatStore, Context, Delta, Engine, Message, Reply, ScriptedModel, ServerModel, Timings, Usage, load, models, view
 from llama_nbchat.conversation import Tree
 from llama_nbchat.found import Found
 from llama_nbchat.store import KeptChat, KeptChats
@@ -52,6 +52,7 @@ assert_type(reply.messages, list[Message])
 assert_type(reply.as_dicts(), list[dict])
 assert_type(reply.has_answer, bool)
 assert_type(reply.wanted, tuple)
+assert_type(reply.with_calls, list[tuple[Message, list[Call]]])
 assert_type(reply.has_begun, bool)
 assert_type(reply.grow(Delta("!"), 0.1), Delta)
 assert_type(reply.complete(), Delta)

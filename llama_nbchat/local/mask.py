@@ -291,7 +291,7 @@ def _leading_out(matcher, words, mask):
         found.add(place)
 
 def _words(grammar):
-    "The texts with which free texts may end in a grammar in Lark: those of its terminals and suffixes, the shortest first."
+    "The texts with which free texts may end in a grammar in Lark, the shortest first: of terminals and suffixes."
     rules = [line for line in grammar.splitlines() if line[:1].isupper() or "[suffix=" in line]
     found = [text for rule in rules for text in re.findall(r'"(?:[^"\\\n]|\\.)+"', rule)]
     words = []
