@@ -299,10 +299,16 @@ def result_text(
     if isinstance(result, str): return whole_text(result)
     if result is None: return "done"
     if isinstance(result, (bytes, bytearray)): return f"{counted(len(result), 'byte')}"
+    if _is_shown_by_ipython(result): return whole_text(result.data)
     if type(result).__module__.partition(".")[0] in _TABLES: return whole_text(_table(result))
     if isinstance(result, Iterator): result = list(islice(result, _MOST_ITEMS))
     try: return whole_text(json.dumps(_plain(result), ensure_ascii=False, default=_plain_or_text))
     except (TypeError, ValueError, RecursionError): return whole_text(str(result))
+
+# %% ../nbs/37_tools.ipynb #ccd90906
+def _is_shown_by_ipython(result):
+    "Whether this is such as `HTML(\"...\")`, whose text says nothing."
+    return type(result).__module__.startswith("IPython.") and isinstance(getattr(result, "data", None), str)
 
 # %% ../nbs/37_tools.ipynb #2fa614fd
 _MOST_ITEMS = 1000   # Of what is made on demand, and may have no end
@@ -473,6 +479,13 @@ def _worked(tool, arguments):
     try: return result_text(_given_to(tool.function, arguments)),None
     except Exception as error: return "",clipped(f"{type(error).__name__}: {told(error)}", 500)
     except SystemExit: return "",f"{tool.name} wanted to end the program."
+    finally: _show_figures()
+
+# %% ../nbs/37_tools.ipynb #00156202
+def _show_figures():
+    "Shows the figures that a notebook would show at the end of the cell."
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    if inline is not None: inline.flush_figures()
 
 # %% ../nbs/37_tools.ipynb #e752494a
 def _given_to(function, arguments):

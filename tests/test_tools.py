@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
+from IPython.display import HTML
 from typing_extensions import TypedDict   # pydantic wants this one before Python 3.12
 
 from llama_nbchat import ChatError
@@ -126,7 +127,7 @@ def test_errors_for_the_model_are_brief(given, words):
 
 
 @pytest.mark.parametrize("result, text", (("as it is\n", "as it is\n"), (None, "done"), ({"a": Path("x"), (1, 2): {3}}, '{"a": "x", "(1, 2)": [3]}'), (b"1234", "4 bytes"), (Node("a"), '{"name": "a", "under": []}'), (Color.red, '"r"'),
-    ((n for n in range(3)), "[0, 1, 2]"), ({"ü": 1.5}, '{"ü": 1.5}'), ("\ud800", "\ufffd"), ([Node("a")], '[{"name": "a", "under": []}]')))
+    ((n for n in range(3)), "[0, 1, 2]"), (HTML("<b>x</b>"), "<b>x</b>"), ({"ü": 1.5}, '{"ü": 1.5}'), ("\ud800", "\ufffd"), ([Node("a")], '[{"name": "a", "under": []}]')))
 def test_results_as_text(result, text): assert result_text(result) == text
 
 
