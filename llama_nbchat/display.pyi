@@ -77,11 +77,16 @@ class GrowingText:
 class _CallLine:
     """Shows a call, and later its result in the same place."""
     output: Any
+    call: Any
 
     def __init__(self):
         ...
 
     def __call__(self, call):
+        ...
+
+    def end(self, made):
+        """Shows how a call has ended that was left alone."""
         ...
 
 def with_font_size(text: str, font_size: int=...) -> str:
