@@ -163,7 +163,7 @@ def _words(hint):
 # %% ../nbs/37_tools.ipynb #744f3c76
 def _no_function(given):
     if type(given).__name__ == "Tools": advice = "hand it over without brackets, as in tools=Tools([orbit])"
-    elif isinstance(given, str): advice = "hand over the function, not its name, as in tools=[orbit], without quotation marks"
+    elif isinstance(given, str): advice = "hand over the function itself, not its name, as in tools=[orbit], unquoted"
     elif isinstance(given, type): advice = "hand over a function that makes it, or the method of an object"
     else: advice = "hand over its name, as in tools=[orbit], without calling it"
     return ToolError(f"A tool is a function, not {shown(given)}: {advice}.", name=None)

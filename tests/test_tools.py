@@ -224,7 +224,7 @@ def test_a_function_may_confirm():
     assert run("Earth").result == "Earth" and run("Mars").refused and "by the user" in run("Mars").result and "too hot" in run("Venus").result
 
 
-@pytest.mark.parametrize("given, words", (("orbit", "not its name, as in tools=[orbit], without quotation marks"), (["orbit"], "without quotation marks"), ([687], "without calling it"), (5, "without calling it"),
+@pytest.mark.parametrize("given, words", (("orbit", "not its name, as in tools=[orbit], unquoted"), (["orbit"], "unquoted"), ([687], "without calling it"), (5, "without calling it"),
     ({"orbit": plain}, "not {'orbit'"), ([Station], "the method of an object"), ([Station.rain], "as in tools=[station.rain]"), ([str.upper], "method of str"), ([Tools([plain])], "tools=Tools([orbit])"), ([print], "def my_print"), ([lambda x: x], "with def")))
 def test_what_is_no_function_is_told_what_to_write(given, words):
     for hand_over in (Tools, lambda tools: Chat(ScriptedModel(), tools=tools)):
