@@ -125,8 +125,8 @@ def _too_open(name, parameter):
 # %% ../nbs/37_tools.ipynb #1274e8e3
 def _of_no_object(called, name):
     owner = getattr(called, "__qualname__", name).rpartition(".")[0].rpartition(".")[2]
-    return ToolError(f"{name} is a method{f' of {owner}' * bool(owner)}, and a model has no such object to give. Hand over "
-        f"the method of an object, as in tools=[{owner.lower() or 'thing'}.{name}].", name=name)
+    return ToolError(f"{name} is a method{f' of {owner}' * bool(owner)}, and a model has no such object to give. "
+        f"Hand over the method of an object, as in tools=[{owner.lower() or 'thing'}.{name}].", name=name)
 
 # %% ../nbs/37_tools.ipynb #ed91953b
 def _guessed(name, parameter):
