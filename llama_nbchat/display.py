@@ -204,7 +204,8 @@ def _ended(call):
 # %% ../nbs/30_display.ipynb #1b7d6015
 def _call_line(call):
     "A call in one line: its name, its arguments, what it gave, how long it took."
-    gave = "" if call.result is None else f" → {_in_short(call.result, 60)}"
+    told = call.result is not None and _ended(call) not in ("refused", "stopped")
+    gave = f" → {_in_short(call.result, 60)}" if told else ""
     return f"{clipped(printable(str(call)), 120)}{gave} · {_ended(call)}"
 
 # %% ../nbs/30_display.ipynb #c59e4036

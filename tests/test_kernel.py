@@ -233,4 +233,4 @@ def test_the_line_of_a_call_that_is_stopped_says_so(kernel):
     status, messages = execute(kernel, "chat = asked('sleep', 'Let me sleep.')\nreply = chat('Sleep')\nassert reply.calls[0].error == 'stopped'", press)
     assert status == "ok"
     _, line, end = last_seen(messages)
-    assert "stopped</summary>" in line and "…" not in line and "stopped" in end
+    assert "sleep&#40;&#41; · stopped</summary>" in line and "…" not in line and "stopped" in end
