@@ -107,8 +107,8 @@ def _schema_of_words(words):
         name,*kind = head.split() or [""]
         if not kind and about.strip() in _KNOWN: kind,about = [about.strip()],""   # as in "age: int"
         if not re.fullmatch(r"[\w-]+", name) or name in properties or len(kind) > 1 or kind and kind[0] not in _KNOWN:
-            raise ParameterError(f"{part.strip()!r} names no new field: write its name, its type ({', '.join(_TYPES)}) if "
-                'it is no text, and what it means after a colon, as in "name, age int, bio: one sentence".',
+            raise ParameterError(f"{part.strip()!r} names no new field: write its name, its type ({', '.join(_TYPES)}) "
+                'if it is no text, and what it means after a colon, as in "name, age int, bio: one sentence".',
                 name="schema", nearest=None)
         properties[name] = {"type": _KNOWN[kind[0] if kind else "str"]}
         if about.strip(): properties[name]["description"] = about.strip()
