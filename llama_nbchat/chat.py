@@ -235,6 +235,8 @@ def _holds_functions(given):
     if callable(given) or isinstance(given, Tools): return True
     return isinstance(given, (list, tuple)) and any(map(callable, given))
 
+def _is_call(choice): return choice not in (None, "auto", "none")
+
 # %% ../nbs/40_chat.ipynb #9fae07a2
 @patch
 def _answer(self:Chat, reply, params, claim) -> Iterator[Delta]:

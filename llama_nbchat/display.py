@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from fastcore.basics import patch
 
-from .errors import clipped, counted, printable, shown
+from .errors import clipped, counted, printable
 from .tables import as_table, in_lines
 from .installed import thread_time
 from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _encoded, _lexer, _parser,

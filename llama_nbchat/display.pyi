@@ -5,7 +5,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
-from llama_nbchat.errors import shown
 from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.messages import Message
 from llama_nbchat.reply import Delta

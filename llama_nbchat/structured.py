@@ -74,17 +74,18 @@ def _no_type(schema):
     return ""
 
 # %% ../nbs/51_structured.ipynb #e9840f1d
-_KEYWORDS = set("""type properties required additionalProperties patternProperties items prefixItems enum const anyOf oneOf
-    allOf not if $ref $defs definitions minItems maxItems minLength maxLength minimum maximum exclusiveMinimum
+_KEYWORDS = set("""type properties required additionalProperties patternProperties items prefixItems enum const anyOf
+    oneOf allOf not if $ref $defs definitions minItems maxItems minLength maxLength minimum maximum exclusiveMinimum
     exclusiveMaximum multipleOf pattern format propertyNames uniqueItems minProperties maxProperties""".split())
 
 def _check_keywords(schema):
     "Raises `ParameterError` for a dict that says nothing as a JSON schema."
     if not schema or _KEYWORDS.intersection(schema): return
     kinds = {name: value.__name__ if isinstance(value, type) else value for name,value in schema.items()}
-    words = ", ".join(f"{name} {kind}" if kind in ("int", "float", "bool") else str(name) for name,kind in kinds.items())
-    raise ParameterError(f'{shown(schema)} is no JSON schema. For these fields, write "{words}", or a dataclass.',
-        name="schema", nearest=None)
+    def field(name, kind): return f"{name} {kind}" if kind in ("int", "float", "bool") else str(name)
+    words = ", ".join(field(*pair) for pair in kinds.items())
+    advice = f'For these fields, write "{words}", or a dataclass.'
+    raise ParameterError(f"{shown(schema)} is no JSON schema. {advice}", name="schema", nearest=None)
 
 # %% ../nbs/51_structured.ipynb #23a04dd9
 def _schema_of_text(text):

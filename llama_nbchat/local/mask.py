@@ -42,7 +42,8 @@ def schema_grammar(
 ) -> str:
     "The grammar of what a JSON schema allows. Raises `ParameterError`, which names what a mask can't do."
     if not isinstance(schema, Mapping):
-        raise _not_held("schema", f'it is a JSON schema, a dict; for a type, write chat.structured("...", {_called(schema)})')
+        instead = f'chat.structured("...", {_called(schema)})'
+        raise _not_held("schema", f"it is a JSON schema, a dict; for a type, write {instead}")
     matcher = optional("llguidance", "tools").LLMatcher
     try: grammar = matcher.grammar_from_json_schema(json.dumps(schema), overrides=_WRITTEN)
     except (TypeError, ValueError) as error: raise _not_held("schema", error) from error
