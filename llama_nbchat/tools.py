@@ -163,10 +163,11 @@ def _words(hint):
 # %% ../nbs/37_tools.ipynb #744f3c76
 def _no_function(given):
     if type(given).__name__ == "Tools": advice = "hand it over without brackets, as in tools=Tools([orbit])"
+    elif isinstance(given, Tool) or inspect.isroutine(given): advice = "hand it over in brackets, as in tools=[orbit]"
     elif isinstance(given, str): advice = "hand over the function itself, not its name, as in tools=[orbit], unquoted"
     elif isinstance(given, type): advice = "hand over a function that makes it, or the method of an object"
     else: advice = "hand over its name, as in tools=[orbit], without calling it"
-    return ToolError(f"A tool is a function, not {shown(given)}: {advice}.", name=None)
+    return ToolError(f"Tools are a list of functions, not {shown(given)}: {advice}.", name=None)
 
 # %% ../nbs/37_tools.ipynb #26dd7782
 class Tool:
@@ -361,7 +362,6 @@ def cut_in_the_middle(
 # %% ../nbs/37_tools.ipynb #e30a7107
 def _several(functions):
     "The functions, one after the other. Raises `ToolError`."
-    if isinstance(functions, Tool) or callable(functions): return [functions]
     if isinstance(functions, Iterable) and not isinstance(functions, (str, Mapping)): return functions
     raise _no_function(functions)
 
@@ -382,7 +382,7 @@ def _checked_confirm(confirm):
 class Tools:
     "The functions that a model may call. Raises `ToolError` for those that it can't, and for two of one name."
     def __init__(self,
-        functions:Iterable[Callable],      # Plain functions, or a `Tool` for each; also one alone
+        functions:Iterable[Callable],      # Plain functions, or a `Tool` for each
         confirm:bool|Callable=False,       # Ask before each call? Or a function of a `Call`: may it be made?
         seconds:float|None=60,             # How long a call may take; None: as long as it likes, in this thread
         most:int=20_000                    # How many characters of a result the model is told

@@ -224,7 +224,7 @@ def test_a_function_may_confirm():
     assert run("Earth").result == "Earth" and run("Mars").refused and "by the user" in run("Mars").result and "too hot" in run("Venus").result
 
 
-@pytest.mark.parametrize("given, words", (("orbit", "not its name, as in tools=[orbit], unquoted"), (["orbit"], "unquoted"), ([687], "without calling it"), (5, "without calling it"),
+@pytest.mark.parametrize("given, words", (("orbit", "not its name, as in tools=[orbit], unquoted"), (["orbit"], "unquoted"), ([687], "without calling it"), (5, "without calling it"), (plain, "in brackets"), (Tool(plain), "in brackets"),
     ({"orbit": plain}, "not {'orbit'"), ([Station], "the method of an object"), ([Station.rain], "as in tools=[station.rain]"), ([str.upper], "method of str"), ([Tools([plain])], "tools=Tools([orbit])"), ([print], "def my_print"), ([lambda x: x], "with def")))
 def test_what_is_no_function_is_told_what_to_write(given, words):
     for hand_over in (Tools, lambda tools: Chat(ScriptedModel(), tools=tools)):
@@ -235,10 +235,6 @@ def test_a_hint_that_is_no_json_is_named_without_the_words_of_another_package():
     def f(planet:threading.Thread): ...
     with pytest.raises(ToolError, match=r"^f takes planet, and a Thread can't be written as JSON\. Hold it fixed") as error: Tool(f)
     assert "pydantic" not in str(error.value) and "schema" not in str(error.value)
-
-
-def test_one_function_is_a_list_of_one():
-    assert list(Tools(plain).tools) == list(Tools(Tool(plain)).tools) == list(Chat(ScriptedModel(), tools=plain).tools.tools) == ["plain"]
 
 
 @pytest.mark.parametrize("limits", ({"seconds": "5"}, {"seconds": 0}, {"seconds": True}, {"most": -1}, {"most": None}, {"confirm": "yes"}, {"confirm": 1}))
@@ -257,7 +253,7 @@ def test_who_asks_to_be_asked_is_asked():
     shared = Tools([plain])
     late = Chat(ScriptedModel([as_call("plain", {"planet": "Mars"})], "No."), confirm=ask)
     late.tools = [plain]
-    chats = [Chat(ScriptedModel([as_call("plain", {"planet": "Mars"})], "No."), tools=tools, confirm=ask) for tools in ([plain], plain, shared)] + [late]
+    chats = [Chat(ScriptedModel([as_call("plain", {"planet": "Mars"})], "No."), tools=tools, confirm=ask) for tools in ([plain], (plain,), shared)] + [late]
     for chat in chats: chat("Now?")
     chats += [late.fork()]
     chats[-1]("Now?")
