@@ -26,7 +26,7 @@ from .conversation import ChatMessages
 from .document import noted
 from .display import GrowingText, called, conversation, open_screen
 from .errors import (Advises, ChatError, GenerationError, MessageError, MessageTypeError, ParameterError,
-    ToolError, check_parameters, counted, made_printable, shown)
+    check_parameters, counted, made_printable, shown)
 from .exclusive import Claim, Worker, queue_shown, working_time
 from .load import is_file, load
 from .messages import alternating, checked_content, told, whole_text
@@ -128,9 +128,16 @@ def _rerun(chat, rerun):
 # %% ../nbs/40_chat.ipynb #db9fcf15
 def _tools(chat, tools):
     "The functions that the model may call; may be set to a list of others, or to None."
-    if isinstance(tools, Tools) or not tools: return tools or None
-    if isinstance(tools, Iterable) and not isinstance(tools, (str, Mapping)): return Tools(tools, chat._confirm)
-    raise ToolError(f"tools is a list of functions, as in tools=[orbit], not {shown(tools)}.", name=None)
+    if tools is None: return None
+    found = Tools(tools, chat._confirm) if not isinstance(tools, Tools) else _confirmed(tools, chat._confirm)
+    return found if len(found) else None
+
+def _confirmed(tools, confirm):
+    "The tools; copies that ask if somebody wants to be asked, since others may share them."
+    if not confirm: return tools
+    found = copy.copy(tools)
+    found.confirm = Tools([], confirm).confirm
+    return found
 
 def _max_calls(chat, number):
     "How many calls a turn may have; then the model has to answer."
@@ -209,7 +216,7 @@ def _check(self:Chat, params):
     check_places(params, params if known is None else known, "path, ")
     check_parameters(params, known, trait(self.model, "name"))
     tools = params.get("tools")
-    if isinstance(tools, (list, tuple)) and any(map(callable, tools)):
+    if any(_holds_functions(params.get(name)) for name in ("tools", "functions")):
         raise ParameterError("Functions are handed to a chat, as in Chat(model, tools=[...]), not to a prompt.",
             name="tools", nearest=None)
     if self.tools and not can(self.model, "tools"):
@@ -219,6 +226,12 @@ def _check(self:Chat, params):
     elif _is_call(params.get("tool_choice")) and not tools:
         raise ParameterError("There is nothing to choose from: hand functions over with the chat, as in Chat(model, "
             "tools=[...]).", name="tool_choice", nearest=None)
+
+# %% ../nbs/40_chat.ipynb #bdcd7e12
+def _holds_functions(given):
+    "Whether a parameter is a function, or some of them, where a model takes descriptions."
+    if callable(given) or isinstance(given, Tools): return True
+    return isinstance(given, (list, tuple)) and any(map(callable, given))
 
 def _is_call(choice): return choice not in (None, "auto", "none")
 

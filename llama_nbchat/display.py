@@ -23,11 +23,11 @@ from typing import Any, Protocol
 
 from fastcore.basics import patch
 
-from .errors import clipped, counted, printable, shown
+from .errors import clipped, counted, printable
 from .tables import as_table, in_lines
 from .installed import thread_time
-from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _lexer, _parser, safe_html,
-    safe_markdown, safe_text)
+from .markdown import (_LANGUAGES, _MATH, _as_it_stands, _blocks, _encoded, _lexer, _parser,
+    safe_html, safe_markdown, safe_text)
 from .conversation import ChatMessages
 from .messages import Message
 from .reply import Delta, Reply
@@ -137,6 +137,7 @@ def close(self:GrowingText,
     note:str=""   # What is to be said below the text
 ):
     "Shows the finished text, and the note, if there is any of them."
+    if self.calls: self._show(self.calls.end, reply.made)
     if note or self.shown_at > -math.inf or reply.has_begun:
         self._show(self.screen.close, _readable(reply, self.screen, end=True), reply.reasoning, note, last=True)
 
@@ -162,8 +163,10 @@ def called(self:GrowingText,
     "Shows a call."
     if call.result is not None: return self.calls and self._show(self.calls, call)
     if self.calls is None:
+        speaker = getattr(self.screen, "speaker", "")
         self.close(reply)
         self.screen = anew()
+        self.tell(speaker=speaker)
         self.answers = False
     self.calls = self._show(_CallLine)
     if self.calls: self._show(self.calls, call)
@@ -172,12 +175,18 @@ def called(self:GrowingText,
 # %% ../nbs/30_display.ipynb #e8d11c64
 class _CallLine:
     "Shows a call, and later its result in the same place."
-    def __init__(self): self.output = None
+    def __init__(self): self.output,self.call = None,None
 
     def __call__(self, call):
+        self.call = call
         if getattr(shell(), "kernel", None) is not None: self._put(call)
-        elif call.result is not None and sys.stdout is not None and sys.stdout.isatty():
-            print(f"({printable(str(call))} → {shown(call.result)} · {_ended(call)})")
+        elif call.result is not None and sys.stdout is not None and sys.stdout.isatty(): print(f"({_call_line(call)})")
+
+    def end(self, made):
+        "Shows how a call has ended that was left alone."
+        if self.call.result is not None: return
+        found = [call for call in made if call.id == self.call.id]
+        if found: self(found[-1])
 
     def _put(self, call):
         content = {"text/markdown": _call_html(call), "text/plain": repr(call)}
@@ -188,21 +197,46 @@ class _CallLine:
 def _ended(call):
     "How a call has ended, in a word or two."
     if call.result is None: return "…"
-    return "refused" if call.refused else "failed" if call.error else f"{call.seconds:.1f} s"
+    if call.refused: return "refused"
+    if call.error: return "stopped" if call.error == "stopped" else "failed"
+    return f"{call.seconds:.1f} s"
 
 # %% ../nbs/30_display.ipynb #1b7d6015
 def _call_line(call):
     "A call in one line: its name, its arguments, what it gave, how long it took."
-    gave = "" if call.result is None else f" → {clipped(printable(call.result), 60)}"
+    told = call.result is not None and _ended(call) not in ("refused", "stopped")
+    gave = f" → {_in_short(call.result, 60)}" if told else ""
     return f"{clipped(printable(str(call)), 120)}{gave} · {_ended(call)}"
+
+# %% ../nbs/30_display.ipynb #c59e4036
+def _in_short(text, width):
+    "The beginning of a text, or how many lines it has."
+    lines = text.strip().count("\n") + 1
+    return clipped(printable(text), width) if lines == 1 else counted(lines, "line")
+
+# %% ../nbs/30_display.ipynb #4c6939f7
+def _fold(summary, html):
+    if not html: return ""
+    style = "opacity: 0.8; margin-bottom: 0.5em"
+    return f"<details style='{style}'><summary>{safe_text(summary)}</summary>{html}</details>"
+
+# %% ../nbs/30_display.ipynb #6ed86699
+def _as_data(text):
+    style = ("white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.85em; line-height: 1.4; background: none; "
+        "margin: 0.3em 0 0 1.2em; padding: 0; border: 0; max-height: 24em; overflow: auto")
+    return f"<pre style='{style}'>{_encoded(text)}</pre>"
 
 # %% ../nbs/30_display.ipynb #2f3fd5eb
 def _call_html(call):
     "A call as HTML: a line that unfolds."
-    line = safe_text(_call_line(call))
-    arguments = json.dumps(call.arguments, ensure_ascii=False, indent=1, default=str)
-    inside = _as_it_stands(arguments if call.result is None else f"{arguments}\n→ {call.result}")
-    return f"<details style='opacity: 0.8; margin-bottom: 0.5em'><summary>{line}</summary>{inside}</details>"
+    given = [f"{name} = {json.dumps(value, ensure_ascii=False, indent=2, default=str)}"
+        for name,value in call.arguments.items()]
+    return _fold(_call_line(call), _as_data("\n".join([*given, f"→ {_begun_below(call.result or '…')}"])))
+
+# %% ../nbs/30_display.ipynb #17aa4b00
+def _begun_below(text):
+    "The text; one of several lines, which may be a table, begins in a line of its own."
+    return f"\n{text}" if "\n" in text else text
 
 # %% ../nbs/30_display.ipynb #d29b9ca0
 _TIMES_AS_LONG = 25   # as it took to make the text readable, it stays as it is
@@ -478,15 +512,10 @@ def _folded(reasoning):
 def _step(message, made=()):
     "Calls of functions, each with its arguments, and those that were made with their results; or what one gave."
     if made: return "".join(map(_call_html, made))
-    if message.role == "tool": return _fold("Result", _as_it_stands(message.text))
+    if message.role == "tool": return _fold(f"Result: {_in_short(message.text, 80)}", _as_data(message.text))
     calls = [call["function"] for call in message.tool_calls]
-    return "".join(_fold(f"Calls {call['name']}", _as_it_stands(call["arguments"])) for call in calls)
-
-# %% ../nbs/30_display.ipynb #4c6939f7
-def _fold(summary, html):
-    if not html: return ""
-    style = "opacity: 0.8; margin-bottom: 0.5em"
-    return f"<details style='{style}'><summary>{safe_text(summary)}</summary>{html}</details>"
+    def line(call): return clipped(printable(f"Calls {call['name']} {call['arguments']}"), 120)
+    return "".join(_fold(line(call), _as_data(call["arguments"])) for call in calls)
 
 # %% ../nbs/30_display.ipynb #5770886e
 @patch

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
-from llama_nbchat.errors import shown
 from llama_nbchat.conversation import ChatMessages
 from llama_nbchat.messages import Message
 from llama_nbchat.reply import Delta
@@ -77,11 +76,16 @@ class GrowingText:
 class _CallLine:
     """Shows a call, and later its result in the same place."""
     output: Any
+    call: Any
 
     def __init__(self):
         ...
 
     def __call__(self, call):
+        ...
+
+    def end(self, made):
+        """Shows how a call has ended that was left alone."""
         ...
 
 def with_font_size(text: str, font_size: int=...) -> str:

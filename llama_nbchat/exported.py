@@ -77,6 +77,7 @@ hr { border: 0; border-top: 1px solid rgba(128, 128, 128, 0.3); margin: 1.6em 0 
     @page { margin: 2cm }
     body { max-width: none; padding: 0; font-size: 10.5pt }
     main div { overflow: visible !important }
+    main pre { max-height: none !important }
     main div[title=user] { print-color-adjust: exact; -webkit-print-color-adjust: exact; break-inside: avoid }
     pre code { white-space: pre-wrap !important; overflow-wrap: anywhere }
 }

@@ -8,9 +8,10 @@ Docs: https://llama-nbchat.github.io/llama_nbchat/structured.html.md"""
 __all__ = ['Choice', 'Quoted']
 
 # %% ../nbs/51_structured.ipynb #45a558dc
+import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from fastcore.basics import patch
 from .chat import Chat, _reply_to
 from .errors import GenerationError, ParameterError, clipped, shown
 from .installed import optional
-from .messages import told
+from .messages import checked_content, told
 from .model import can
 
 # %% ../nbs/51_structured.ipynb #276d0783
@@ -35,16 +36,17 @@ class _Form:
 
 def _form(schema):
     "The form that a type, a JSON schema, or a few words stand for. Raises `ParameterError`."
-    if isinstance(schema, str): schema = _schema_of_words(schema)
-    if isinstance(schema, Mapping): return _Form(schema, lambda text: _fitting(_loaded(text), schema))
+    if isinstance(schema, str): schema = _schema_of_text(schema)
+    if isinstance(schema, Mapping):
+        _check_keywords(schema)
+        return _Form(schema, lambda text: _fitting(_loaded(text), schema))
+    if advice := _no_type(schema): raise _no_form(schema, advice)
     pydantic = optional("pydantic", "tools")
     try:
         adapter = pydantic.TypeAdapter(schema)
         found = adapter.json_schema()
-    except Exception as error:
-        raise ParameterError(f"{shown(schema)} can't be made from JSON: {clipped(told(error), 200)} Give a type, such "
-            'as list[str], a dataclass, a pydantic model, a JSON schema, or words: "name, age int".',
-            name="schema", nearest=None) from error
+    except NameError as error: raise _no_form(schema, f"{clipped(told(error), 200)}. Define it first.") from error
+    except Exception as error: raise _no_form(schema, _INSTEAD) from error
     return _Form(_closed(found), adapter.validate_json, lenient=True)
 
 def _loaded(text):
@@ -52,8 +54,50 @@ def _loaded(text):
     try: return json.loads(text)
     except RecursionError as error: raise ValueError("too many brackets within each other") from error
 
+# %% ../nbs/51_structured.ipynb #abb8bc3c
+_INSTEAD = ('Give a type, such as list[str], a dataclass, a pydantic model, a JSON schema, or words: "name, age int".')
+
+def _no_form(schema, advice):
+    called = schema.__name__ if isinstance(schema, type) else shown(schema)
+    return ParameterError(f"{called} can't be made from JSON. {advice}", name="schema", nearest=None)
+
+def _no_type(schema):
+    "What to write instead of a thing that is no type; nothing for what may be one."
+    if inspect.isroutine(schema): return "Give a type, not a function; functions go to Chat(model, tools=[...])."
+    if isinstance(schema, type) and not hasattr(schema, "model_fields") and hasattr(schema, "__fields__"):
+        return "It is a model of pydantic 1: derive it from pydantic.BaseModel."
+    kind = type(schema)
+    if hasattr(kind, "__dataclass_fields__") or kind is not type and hasattr(kind, "model_fields"):
+        return f"It is an object: give its class, {kind.__name__}."
+    if isinstance(schema, (list, tuple)):
+        return f'For names of fields, write words: "{", ".join(map(str, schema))}"; for a list, list[str].'
+    return ""
+
+# %% ../nbs/51_structured.ipynb #e9840f1d
+_KEYWORDS = set("""type properties required additionalProperties patternProperties items prefixItems enum const anyOf
+    oneOf allOf not if $ref $defs definitions minItems maxItems minLength maxLength minimum maximum exclusiveMinimum
+    exclusiveMaximum multipleOf pattern format propertyNames uniqueItems minProperties maxProperties""".split())
+
+def _check_keywords(schema):
+    "Raises `ParameterError` for a dict that says nothing as a JSON schema."
+    if not schema or _KEYWORDS.intersection(schema): return
+    kinds = {name: value.__name__ if isinstance(value, type) else value for name,value in schema.items()}
+    def field(name, kind): return f"{name} {kind}" if kind in ("int", "float", "bool") else str(name)
+    words = ", ".join(field(*pair) for pair in kinds.items())
+    advice = f'For these fields, write "{words}", or a dataclass.'
+    raise ParameterError(f"{shown(schema)} is no JSON schema. {advice}", name="schema", nearest=None)
+
+# %% ../nbs/51_structured.ipynb #23a04dd9
+def _schema_of_text(text):
+    "The JSON schema that a text holds, or that its words stand for. Raises `ParameterError`."
+    if not text.lstrip().startswith("{"): return _schema_of_words(text)
+    try: return dict(json.loads(text))
+    except ValueError as error:
+        raise ParameterError(f"The schema is no JSON: {error}.", name="schema", nearest=None) from error
+
 # %% ../nbs/51_structured.ipynb #5daab0eb
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_KNOWN = {**_TYPES, **{kind: kind for kind in _TYPES.values()}}   # both as Python and as JSON schema call them
 
 def _schema_of_words(words):
     "The JSON schema of an object whose fields are named in words. Raises `ParameterError`."
@@ -62,11 +106,12 @@ def _schema_of_words(words):
     for part in parts:
         head,_,about = part.partition(":")
         name,*kind = head.split() or [""]
-        if not name or len(kind) > 1 or kind and kind[0] not in _TYPES:
-            raise ParameterError(f"{part.strip()!r} names no field: write its name, its type ({', '.join(_TYPES)}) if "
-                'it is no text, and what it means after a colon, as in "name, age int, bio: one sentence".',
+        if not kind and about.strip() in _KNOWN: kind,about = [about.strip()],""   # as in "age: int"
+        if not re.fullmatch(r"[\w-]+", name) or name in properties or len(kind) > 1 or kind and kind[0] not in _KNOWN:
+            raise ParameterError(f"{part.strip()!r} names no new field: write its name, its type ({', '.join(_TYPES)}) "
+                'if it is no text, and what it means after a colon, as in "name, age int, bio: one sentence".',
                 name="schema", nearest=None)
-        properties[name] = {"type": _TYPES[kind[0] if kind else "str"]}
+        properties[name] = {"type": _KNOWN[kind[0] if kind else "str"]}
         if about.strip(): properties[name]["description"] = about.strip()
     if not properties: raise ParameterError("The schema is empty: name a field.", name="schema", nearest=None)
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
@@ -204,6 +249,7 @@ def structured(self:Chat,
     **params          # Sampling parameters for this prompt alone
 ) -> Any:             # An object of this type, or what JSON is in Python
     "Asks, shows the answer, and gives it as an object. Raises `ParameterError` or `GenerationError` if there is none."
+    checked_content(prompt, "A prompt")
     form = _form(schema)
     if can(self.model, "schema"):
         held = {**form.schema, **(_LENIENT if form.lenient else {})}
@@ -246,10 +292,12 @@ def choose(self:Chat,
 
 def _checked_options(options):
     "The options as a list. Raises `ParameterError` if there are not two different ones."
-    options = list(dict.fromkeys(options)) if isinstance(options, (list, tuple, set, dict)) else []
-    if len(options) > 1 and all(isinstance(option, str) and option.strip() for option in options): return options
-    raise ParameterError('options are at least two different texts, such as ["yes", "no"].', name="options",
-        nearest=None)
+    found = list(options) if isinstance(options, Iterable) and not isinstance(options, (str, bytes)) else []
+    texts = all(isinstance(option, str) and option.strip() for option in found)
+    if texts and len(found := list(dict.fromkeys(found))) > 1: return found
+    others = "" if not found or texts else ' For other values, write chat.structured("...", Literal[1, 2]).'
+    raise ParameterError('options are at least two different texts, such as ["yes", "no"], not '
+        f"{shown(options)}.{others}", name="options", nearest=None)
 
 # %% ../nbs/51_structured.ipynb #dd3eb26b
 class Quoted(str):

@@ -74,7 +74,7 @@ def _hints(function):
     try: return typing.get_type_hints(function, localns=around, include_extras=True)
     except NameError as error:
         raise ToolError(f"A hint of {function.__name__} can't be understood: {error}. Define it before the function is "
-            "handed over.", name=function.__name__) from error
+            "handed over, or write a function of your own around it.", name=function.__name__) from error
     except TypeError: return {}      # built in
 
 # %% ../nbs/37_tools.ipynb #e8293be7
@@ -98,11 +98,12 @@ def _parameters(called, name, function):
     try: signature = inspect.signature(called)
     except (TypeError, ValueError) as error:
         raise ToolError(f"{name} does not tell its parameters ({error}). Write a function around it, as in "
-            f"def {name}(text:str): ...", name=name) from error
+            f"def my_{name}(text:str): ...", name=name) from error
     found = []
     for parameter in signature.parameters.values():
         if parameter.name in fixed: continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD): raise _too_open(name, parameter)
+        if parameter.name == "self" and not found: raise _of_no_object(called, name)
         hint = hints[parameter.name] if parameter.name in hints else _guessed(name, parameter)
         found.append(_Parameter(parameter.name, hint, parameter.default, _adapter(name, parameter, hint),
             _words(hint) or comments.get(parameter.name, "")))
@@ -120,7 +121,13 @@ def _too_open(name, parameter):
     stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
     instead = f"{parameter.name}:list[str]" if stars == "*" else f"{parameter.name}:dict[str, str]"
     return ToolError(f"{name} takes {stars}{parameter.name}, and a model can't know what to give for that. Write a "
-        f"function with named parameters around it, as in def {name}({instead}): ...", name=name)
+        f"function with named parameters around it, as in def my_{name}({instead}): ...", name=name)
+
+# %% ../nbs/37_tools.ipynb #1274e8e3
+def _of_no_object(called, name):
+    owner = getattr(called, "__qualname__", name).rpartition(".")[0].rpartition(".")[2]
+    return ToolError(f"{name} is a method{f' of {owner}' * bool(owner)}, and a model has no such object to give. "
+        f"Hand over the method of an object, as in tools=[{owner.lower() or 'thing'}.{name}].", name=name)
 
 # %% ../nbs/37_tools.ipynb #ed91953b
 def _guessed(name, parameter):
@@ -143,8 +150,8 @@ def _adapter(name, parameter, hint):
         except pydantic.PydanticUserError: adapter = pydantic.TypeAdapter(hint)   # it has rules of its own
         adapter.json_schema()
     except Exception as error:
-        reason = clipped(told(error), 120).rstrip(".")
-        raise ToolError(f"{name} takes {parameter.name}, {shown(hint)}, which can't be written as JSON ({reason}). "
+        kind = hint.__name__ if isinstance(hint, type) else shown(hint)
+        raise ToolError(f"{name} takes {parameter.name}, and a {kind} can't be written as JSON. "
             f"Hold it fixed, as in functools.partial({name}, {parameter.name}=...), or take something simpler.",
             name=name) from error
     return adapter
@@ -154,6 +161,15 @@ def _words(hint):
     "The words in a hint such as `Annotated[int, \"How many\"]`."
     return next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, str)), "")
 
+# %% ../nbs/37_tools.ipynb #744f3c76
+def _no_function(given):
+    if type(given).__name__ == "Tools": advice = "hand it over without brackets, as in tools=Tools([orbit])"
+    elif isinstance(given, Tool) or inspect.isroutine(given): advice = "hand it over in brackets, as in tools=[orbit]"
+    elif isinstance(given, str): advice = "hand over the function itself, not its name, as in tools=[orbit], unquoted"
+    elif isinstance(given, type): advice = "hand over a function that makes it, or the method of an object"
+    else: advice = "hand over its name, as in tools=[orbit], without calling it"
+    return ToolError(f"Tools are a list of functions, not {shown(given)}: {advice}.", name=None)
+
 # %% ../nbs/37_tools.ipynb #26dd7782
 class Tool:
     "A function that a model may call. Raises `ToolError` for one that it can't."
@@ -161,8 +177,7 @@ class Tool:
         function:Callable   # A function, method, partial, async function, or an object that can be called
     ):
         if isinstance(function, type) or not callable(function):
-            raise ToolError(f"A tool is a function, not {shown(function)}: hand over its name, as in tools=[orbit], "
-                "without calling it.", name=None)
+            raise _no_function(function)
         plain = _function_of(function)
         self.function = function
         self.name = _name_of(function)
@@ -282,10 +297,16 @@ def result_text(
     if isinstance(result, str): return whole_text(result)
     if result is None: return "done"
     if isinstance(result, (bytes, bytearray)): return f"{counted(len(result), 'byte')}"
+    if _is_shown_by_ipython(result): return whole_text(result.data)
     if type(result).__module__.partition(".")[0] in _TABLES: return whole_text(_table(result))
     if isinstance(result, Iterator): result = list(islice(result, _MOST_ITEMS))
     try: return whole_text(json.dumps(_plain(result), ensure_ascii=False, default=_plain_or_text))
     except (TypeError, ValueError, RecursionError): return whole_text(str(result))
+
+# %% ../nbs/37_tools.ipynb #ccd90906
+def _is_shown_by_ipython(result):
+    "Whether this is such as `HTML(\"...\")`, whose text says nothing."
+    return type(result).__module__.startswith("IPython.") and isinstance(getattr(result, "data", None), str)
 
 # %% ../nbs/37_tools.ipynb #2fa614fd
 _MOST_ITEMS = 1000   # Of what is made on demand, and may have no end
@@ -321,6 +342,25 @@ def cut_in_the_middle(
     left_out = len(text) - most
     return f"{text[:most - end]}\n[... {counted(left_out, 'character')} left out]\n{text[len(text) - end:]}"
 
+# %% ../nbs/37_tools.ipynb #e30a7107
+def _several(functions):
+    "The functions, one after the other. Raises `ToolError`."
+    if isinstance(functions, Iterable) and not isinstance(functions, (str, Mapping)): return functions
+    raise _no_function(functions)
+
+# %% ../nbs/37_tools.ipynb #8f720051
+def _checked_limit(name, value):
+    "A number above 0. Raises `ParameterError`."
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0: return value
+    raise ParameterError(f"{name} is a number above 0, not {shown(value)}.", name=name, nearest=None)
+
+# %% ../nbs/37_tools.ipynb #94e81858
+def _checked_confirm(confirm):
+    "The same. Raises `ParameterError`."
+    if isinstance(confirm, bool) or callable(confirm): return confirm
+    raise ParameterError(f"confirm is True, False, or a function of a call, not {shown(confirm)}.", name="confirm",
+        nearest=None)
+
 # %% ../nbs/37_tools.ipynb #31beb33e
 class Tools:
     "The functions that a model may call. Raises `ToolError` for those that it can't, and for two of one name."
@@ -330,11 +370,11 @@ class Tools:
         seconds:float|None=60,             # How long a call may take; None: as long as it likes, in this thread
         most:int=20_000                    # How many characters of a result the model is told
     ):
-        self.confirm = confirm
-        self.seconds = seconds
-        self.most = most
+        self.confirm = _checked_confirm(confirm)
+        self.seconds = seconds if seconds is None else _checked_limit("seconds", seconds)
+        self.most = _checked_limit("most", most)
         self.tools = {}
-        for tool in (function if isinstance(function, Tool) else Tool(function) for function in functions):
+        for tool in (function if isinstance(function, Tool) else Tool(function) for function in _several(functions)):
             if tool.name in self.tools:
                 raise ToolError(f"Two tools are called {tool.name}: a model could not tell them apart. Give one of "
                     "them another name.", name=tool.name)
@@ -448,6 +488,13 @@ def _worked(tool, arguments):
     try: return result_text(_given_to(tool.function, arguments)),None
     except Exception as error: return "",clipped(f"{type(error).__name__}: {told(error)}", 500)
     except SystemExit: return "",f"{tool.name} wanted to end the program."
+    finally: _show_figures()
+
+# %% ../nbs/37_tools.ipynb #00156202
+def _show_figures():
+    "Shows the figures that a notebook would show at the end of the cell."
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    if inline is not None: inline.flush_figures()
 
 # %% ../nbs/37_tools.ipynb #e752494a
 def _given_to(function, arguments):

@@ -188,3 +188,49 @@ def test_cells_beside_an_answer(kernel):
     assert execute(kernel, "reply = await chat.aprompt('Next', pieces=3)\nassert task.done() and len(chat.messages) == 4 and not task.result().interrupted")[0] == "ok"
     printed = execute(kernel, "chat.watchers.append(lambda reply, delta: print('.', end=''))\nreply = await chat.aprompt('Hello', pieces=3)")[1]
     assert set("".join(message["content"]["text"] for message in printed)) == {"."}
+
+
+TOOLS = """
+import time
+import matplotlib.pyplot as plt
+from llama_nbchat import *
+from llama_nbchat.local.calls import as_call
+def draw():
+    print("drawing")
+    plt.figure().gca().plot([1, 2])
+def sleep():
+    for n in range(3000): time.sleep(0.01)
+def asked(name, *before): return Chat(ScriptedModel([*before, as_call(name, {})], "It is done."), tools=[draw, sleep], footer=False)
+"""
+
+
+def last_seen(messages):
+    "What stands in the cell in the end, from top to bottom."
+    seen = {}
+    for number, message in enumerate(messages):
+        content = message["content"]
+        place = content.get("transient", {}).get("display_id") or number
+        seen[place] = content.get("text") or content["data"].get("text/markdown", "".join(sorted(content["data"])))
+    return [text for text in seen.values() if text]
+
+
+def test_what_a_tool_shows_stands_between_its_call_and_the_answer(kernel):
+    execute(kernel, TOOLS)
+    _, messages = execute(kernel, "reply = asked('draw')('Draw')")
+    line, printed, figure, answer = last_seen(messages)
+    assert "draw&#40;&#41; → done" in line and printed == "drawing\n" and "image/png" in figure
+    assert "It is done." in answer and "ScriptedModel" in answer   # who answers is told again behind a call
+
+
+def test_the_line_of_a_call_that_is_stopped_says_so(kernel):
+    execute(kernel, TOOLS)
+    manager, _ = kernel
+    pressed = []
+    def press(message):
+        if pressed or "sleep&#40;" not in str(message["content"].get("data")): return
+        pressed.append(threading.Timer(0.3, manager.interrupt_kernel))
+        pressed[0].start()
+    status, messages = execute(kernel, "chat = asked('sleep', 'Let me sleep.')\nreply = chat('Sleep')\nassert reply.calls[0].error == 'stopped'", press)
+    assert status == "ok"
+    _, line, end = last_seen(messages)
+    assert "sleep&#40;&#41; · stopped</summary>" in line and "…" not in line and "stopped" in end

@@ -2,6 +2,7 @@
 import json
 import random
 import re
+import threading
 
 import jsonschema
 import numpy as np
@@ -362,3 +363,45 @@ def test_types(engine):
         value = Chat(engine, max_tokens=40, seed=1).structured("abcd", kind)
         assert value is None or isinstance(value, getattr(kind, "__origin__", kind) if isinstance(getattr(kind, "__origin__", kind), type) else object)
     assert Chat(engine, max_tokens=40, seed=1).structured("abcd", "name, age int: in years").keys() == {"name", "age"}
+
+
+def _like_pydantic_1():
+    import pydantic.v1
+    class Old(pydantic.v1.BaseModel): name: str
+    return Old
+
+
+@pytest.mark.parametrize("schema, words", (("name, name", "no new field"), ('"name" str', "no new field"), ('{"type": "obj', "no JSON"), ({"name": "str", "age": "int"}, 'write "name, age int"'), ({"name": str, "age": int}, 'write "name, age int"'),
+    (["name", "age"], '"name, age"; for a list, list[str]'), (len, "Chat(model, tools=[...])"), (_like_pydantic_1(), "derive it from pydantic.BaseModel"), (pytest, "dataclass"), (threading.Thread, "^Thread can't be made from JSON. Give a type")))
+def test_what_is_no_form_is_told_what_to_write(engine, recwarn, schema, words):
+    chat = Chat(engine)
+    with pytest.raises(ParameterError, match=words if words[0] == "^" else re.escape(words)) as error: chat.structured("abcd", schema)
+    assert not recwarn.list and "arbitrary_types" not in str(error.value) and "core_schema" not in str(error.value)
+    assert len(chat.messages) == 0
+
+
+def test_an_object_in_place_of_its_class(engine, recwarn):
+    import dataclasses
+    import pydantic
+    class Town(pydantic.BaseModel): name: str
+    assert isinstance(Chat(engine, max_tokens=40, seed=1).structured("abcd", Town), Town)
+    with pytest.raises(ParameterError, match="give its class, Town"): Chat(engine).structured("abcd", Town(name="Rome"))
+    made = dataclasses.make_dataclass("City", ["name"])("Paris")
+    with pytest.raises(ParameterError, match="give its class, City"): Chat(engine).structured("abcd", made)
+    with pytest.raises(ParameterError, match=r'write chat\.structured\("...", City\)'): Chat(engine)("abcd", schema=type(made))
+    assert not recwarn.list
+
+
+def test_a_type_after_the_colon_is_the_type(engine):
+    for words in ("name: str, age: int", "name, age int", "name string, age: integer", '{"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["name", "age"], "additionalProperties": false}'):
+        found = Chat(engine, max_tokens=40, seed=1).structured("abcd", words)
+        assert list(found) == ["name", "age"] and isinstance(found["age"], int)
+
+
+@pytest.mark.parametrize("options, words", ((["a"], "not ['a']"), ([], r"not []"), ("yes no", "not 'yes no'"), ([1, 2], "Literal[1, 2]"), (5, "not 5"), (["a", " "], "different texts")))
+def test_what_are_no_options_is_told(engine, options, words):
+    with pytest.raises(ParameterError, match=re.escape(words)): Chat(engine).choose("abcd", options)
+
+
+def test_options_come_from_anything_that_gives_them(engine):
+    for options in (["a", "b", "a"], (sign for sign in "ab"), {"a": 1, "b": 2}, {"a": 1, "b": 2}.keys()): assert Chat(engine).choose("abcd", options) in ("a", "b")

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
+from IPython.display import HTML
 from typing_extensions import TypedDict   # pydantic wants this one before Python 3.12
 
-from llama_nbchat import ChatError
-from llama_nbchat.errors import ToolError
+from llama_nbchat import Chat, ChatError, ScriptedModel
+from llama_nbchat.errors import ParameterError, ToolError
 from llama_nbchat.local.calls import as_call
 from llama_nbchat.tools import Call, Tool, Tools, cut_in_the_middle, result_text
 
@@ -92,7 +94,7 @@ def test_what_a_model_cannot_call_is_refused_by_name():
     def named(**options): ...
     def odd(table:threading.Thread): ...
     def unknown(a:"Nowhere"): ...   # noqa: F821
-    for function, words in ((many, "*numbers"), (named, "**options"), (odd, "functools.partial(odd"), (unknown, "Nowhere"), (lambda a: a, "def"), (3, "not 3"), (Station, "without calling"), (plain("x"), "'x'")):
+    for function, words in ((many, "*numbers"), (named, "**options"), (odd, "functools.partial(odd"), (unknown, "Nowhere"), (lambda a: a, "def"), (3, "not 3"), (Station, "the method of an object"), (plain("x"), "'x'")):
         with pytest.raises(ToolError) as refused: Tools([function])
         assert words in str(refused.value) and isinstance(refused.value, ChatError)
     with pytest.raises(ToolError, match="Two tools are called plain"): Tools([plain, partial(plain, days=True)])
@@ -126,7 +128,7 @@ def test_errors_for_the_model_are_brief(given, words):
 
 
 @pytest.mark.parametrize("result, text", (("as it is\n", "as it is\n"), (None, "done"), ({"a": Path("x"), (1, 2): {3}}, '{"a": "x", "(1, 2)": [3]}'), (b"1234", "4 bytes"), (Node("a"), '{"name": "a", "under": []}'), (Color.red, '"r"'),
-    ((n for n in range(3)), "[0, 1, 2]"), ({"ü": 1.5}, '{"ü": 1.5}'), ("\ud800", "\ufffd"), ([Node("a")], '[{"name": "a", "under": []}]')))
+    ((n for n in range(3)), "[0, 1, 2]"), (HTML("<b>x</b>"), "<b>x</b>"), ({"ü": 1.5}, '{"ü": 1.5}'), ("\ud800", "\ufffd"), ([Node("a")], '[{"name": "a", "under": []}]')))
 def test_results_as_text(result, text): assert result_text(result) == text
 
 
@@ -220,3 +222,45 @@ def test_a_function_may_confirm():
         return call.arguments["planet"] != "Mars"
     run = lambda planet: Tools([plain], confirm=careful).run(as_call("plain", {"planet": planet}))   # noqa: E731
     assert run("Earth").result == "Earth" and run("Mars").refused and "by the user" in run("Mars").result and "too hot" in run("Venus").result
+
+
+@pytest.mark.parametrize("given, words", (("orbit", "not its name, as in tools=[orbit], unquoted"), (["orbit"], "unquoted"), ([687], "without calling it"), (5, "without calling it"), (plain, "in brackets"), (Tool(plain), "in brackets"),
+    ({"orbit": plain}, "not {'orbit'"), ([Station], "the method of an object"), ([Station.rain], "as in tools=[station.rain]"), ([str.upper], "method of str"), ([Tools([plain])], "tools=Tools([orbit])"), ([print], "def my_print"), ([lambda x: x], "with def")))
+def test_what_is_no_function_is_told_what_to_write(given, words):
+    for hand_over in (Tools, lambda tools: Chat(ScriptedModel(), tools=tools)):
+        with pytest.raises(ToolError, match=re.escape(words)): hand_over(given)
+
+
+def test_a_hint_that_is_no_json_is_named_without_the_words_of_another_package():
+    def f(planet:threading.Thread): ...
+    with pytest.raises(ToolError, match=r"^f takes planet, and a Thread can't be written as JSON\. Hold it fixed") as error: Tool(f)
+    assert "pydantic" not in str(error.value) and "schema" not in str(error.value)
+
+
+@pytest.mark.parametrize("limits", ({"seconds": "5"}, {"seconds": 0}, {"seconds": True}, {"most": -1}, {"most": None}, {"confirm": "yes"}, {"confirm": 1}))
+def test_limits_are_numbers(limits):
+    with pytest.raises(ParameterError, match=f"^{next(iter(limits))} is "): Tools([plain], **limits)
+
+
+@pytest.mark.parametrize("most", (-1, "8", None, True, 2.5))
+def test_how_many_calls_is_a_number(most):
+    with pytest.raises(ParameterError, match="max_calls is a number of calls"): Chat(ScriptedModel(), max_calls=most)
+
+
+def test_who_asks_to_be_asked_is_asked():
+    asked = []
+    def ask(call): asked.append(call.name)
+    shared = Tools([plain])
+    late = Chat(ScriptedModel([as_call("plain", {"planet": "Mars"})], "No."), confirm=ask)
+    late.tools = [plain]
+    chats = [Chat(ScriptedModel([as_call("plain", {"planet": "Mars"})], "No."), tools=tools, confirm=ask) for tools in ([plain], (plain,), shared)] + [late]
+    for chat in chats: chat("Now?")
+    chats += [late.fork()]
+    chats[-1]("Now?")
+    assert asked == ["plain"] * 5 and all(chat.last.calls[0].refused for chat in chats) and shared.confirm is False
+
+
+@pytest.mark.parametrize("name", ("tools", "functions"))
+@pytest.mark.parametrize("given", (plain, [plain], Tools([plain])))
+def test_functions_are_no_parameter_of_a_prompt(name, given):
+    with pytest.raises(ParameterError, match="Functions are handed to a chat"): Chat(ScriptedModel())("Hello", **{name: given})

@@ -41,6 +41,9 @@ def schema_grammar(
     schema:Mapping   # A JSON schema; with `"x-guidance": {"lenient": True}` what a mask can't do is passed over
 ) -> str:
     "The grammar of what a JSON schema allows. Raises `ParameterError`, which names what a mask can't do."
+    if not isinstance(schema, Mapping):
+        instead = f'chat.structured("...", {_called(schema)})'
+        raise _not_held("schema", f"it is a JSON schema, a dict; for a type, write {instead}")
     matcher = optional("llguidance", "tools").LLMatcher
     try: grammar = matcher.grammar_from_json_schema(json.dumps(schema), overrides=_WRITTEN)
     except (TypeError, ValueError) as error: raise _not_held("schema", error) from error
@@ -51,7 +54,8 @@ def pattern_grammar(
     pattern:str   # A regular expression without look-around and back references; figures are those from 0 to 9
 ) -> str:
     "The grammar of what a regular expression matches as a whole. Raises `ParameterError`."
-    if not isinstance(pattern, str): raise _not_held("pattern", f"it is a str, not a {type(pattern).__name__}")
+    if not isinstance(pattern, str): raise _not_held("pattern",
+        f"it is a str, such as {getattr(pattern, 'pattern', 'a+')!r}, not a {type(pattern).__name__}")
     guidance = optional("llguidance", "tools")
     try: text = guidance.regex_to_lark(pattern, "d")
     except ValueError as error: raise _not_held("pattern", error) from error
@@ -72,6 +76,8 @@ def _checked(grammar, name):
     wrong,messages = optional("llguidance", "tools").LLMatcher.validate_grammar_with_warnings(grammar)
     if wrong: raise _not_held(name, messages[0])
     return grammar
+
+def _called(schema): return getattr(schema, "__name__", "City")
 
 def _not_held(name, why):
     return ParameterError(f"An answer can't be held to this {name}: {clipped(printable(str(why)), 300)}", name=name,

@@ -22,6 +22,7 @@ ELSEWHERE = {   # Pages of these sections that can't be run in a browser, and wh
     "index.ipynb": None,               # its model has 98 MB; the chat on it is with the demo model
     "tutorials/install.ipynb": None,   # it has nothing to run
     "tutorials/chat_from_scratch.ipynb": "it builds on llama_cpp itself, which is compiled for the machine it runs on",
+    "tutorials/functions_from_scratch.ipynb": "it builds on llama_cpp itself, which is compiled for the machine it runs on",
     "howtos/parameters.ipynb": "a model in the browser takes fewer parameters than one on your machine",
     "howtos/servers.ipynb": "it starts a server, which a browser can't",
     "howtos/objects.ipynb": "masks are not there in a browser",
