@@ -26,12 +26,12 @@ demo: $(VENV)/.package
 check: $(VENV)/.dev
 	$(BIN)/python -m tools.check
 
-# One thread for each model, three processes since they wait a good part of their time, and the longest files first: see tests/conftest.py, which says how to try more than a part of all moments, too.
+# One thread for each model, as many processes as there are cores, and the longest files first: see tests/conftest.py, which says how to try more than a part of all moments, too.
 # nbdev-test runs the notebooks, but for the one that takes minutes: tests/test_notebooks.py runs all of them in a kernel, and compares the outputs.
 test: export OMP_THREAD_LIMIT = 1
 test: check
 	PYTHONUNBUFFERED=1 $(BIN)/nbdev-test --do-print --skip-file-re demo_examination
-	$(BIN)/python -m pytest -v --durations=15 --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -v --durations=15 --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.dev
 	$(BIN)/nbdev-export
