@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from heapq import heappop, heappush
 from importlib.util import find_spec
 from itertools import count
@@ -247,6 +247,7 @@ _ENDS = b"}],"                        # what ends something; the first that is a
 _BEGINS,_IN_TEXT = b'1"0-n[{ft .:/@',b'"a'   # what begins something short; what is best where anything may be written
 _FEW,_MANY = 8,64                     # so few bytes are all likely; so many are anything
 
+@lru_cache(1024)   # the same places come again and again
 def _sorted(mask):
     "The bytes that a mask allows: those that are likely to lead to an end, and the others."
     allowed = bytes(8 * n + bit for n,bits in enumerate(mask[:32]) if bits for bit in range(8) if bits >> bit & 1)
@@ -281,7 +282,7 @@ def _by_and_by(text, matcher, known, words, most=5000):
             before = mask
             ways = b"".join(_sorted(mask))
             added = ways[same % len(ways) if 0 < len(ways) <= _MANY else 0:][:1]
-            if len(ways) > _MANY: added,_ = next(_leading_out(at, words, mask), (added, None))
+            if len(ways) > _MANY: added,_ = next(_leading_out(at, reversed(words), mask), (added, None))
         if not added or not at.consume_tokens(list(added)): return None
         text += added
     return None
