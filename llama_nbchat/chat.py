@@ -132,6 +132,7 @@ def _tools(chat, tools):
     found = Tools(tools, chat._confirm) if not isinstance(tools, Tools) else _confirmed(tools, chat._confirm)
     return found if len(found) else None
 
+# %% ../nbs/40_chat.ipynb #65ddc26f
 def _confirmed(tools, confirm):
     "The tools; copies that ask if somebody wants to be asked, since others may share them."
     if not confirm: return tools
@@ -139,6 +140,7 @@ def _confirmed(tools, confirm):
     found.confirm = Tools([], confirm).confirm
     return found
 
+# %% ../nbs/40_chat.ipynb #ed7e4403
 def _max_calls(chat, number):
     "How many calls a turn may have; then the model has to answer."
     if isinstance(number, Integral) and not isinstance(number, bool) and number >= 0: return number
@@ -233,6 +235,7 @@ def _holds_functions(given):
     if callable(given) or isinstance(given, Tools): return True
     return isinstance(given, (list, tuple)) and any(map(callable, given))
 
+# %% ../nbs/40_chat.ipynb #5df727fe
 def _is_call(choice): return choice not in (None, "auto", "none")
 
 # %% ../nbs/40_chat.ipynb #9fae07a2

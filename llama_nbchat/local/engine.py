@@ -259,6 +259,7 @@ def weigh(self:Engine,
     "How probable it is that the answer is this one, if it is one of them. Raises `ContextOverflowError`."
     return next(in_turn(self.llm, self._weights(messages, options)))
 
+# %% ../../nbs/26_engine.ipynb #30233e7d
 @patch
 def _weights(self:Engine, messages, options):
     prompt = self._prepare(messages, {"thinking": 0})
@@ -300,6 +301,7 @@ def _weights_after(self:Engine, begun, weight, answers):
         if held is None: decoder.trim(size)
         else: decoder.restore(*held)
 
+# %% ../../nbs/26_engine.ipynb #edee10c4
 def _logarithms(scores):
     "Of the probabilities that scores stand for."
     from numpy import exp, log
@@ -307,6 +309,7 @@ def _logarithms(scores):
     scores -= scores.max()
     return scores - log(exp(scores).sum())
 
+# %% ../../nbs/26_engine.ipynb #92ac4dbc
 def _log_of_sum(logs):
     logs = list(logs)
     most = max(logs, default=-math.inf)
@@ -332,13 +335,14 @@ class _Asked(Prompt):
         return replace(self, text=self.text[:self.shared], tokens=self.tokens[:self.held], messages=[])
 
 # %% ../../nbs/26_engine.ipynb #942b7c3f
-_HELD_TO = {"schema": schema_grammar, "pattern": pattern_grammar, "grammar": lark_grammar}   # makes one grammar of it
-_THINKS = "enable_thinking", "thinking"   # variables of templates
-_NO_CALL = "answer without a call"        # and else free
-
 def _not_both(*given):
     return ParameterError(f"An answer is held to one thing at a time, not to {' and '.join(given)}: leave one out.",
         name=given[1], nearest=None)
+
+# %% ../../nbs/26_engine.ipynb #5d701f01
+_HELD_TO = {"schema": schema_grammar, "pattern": pattern_grammar, "grammar": lark_grammar}   # makes one grammar of it
+_THINKS = "enable_thinking", "thinking"   # variables of templates
+_NO_CALL = "answer without a call"        # and else free
 
 @patch
 def _taken_out(self:Engine, settings):
@@ -656,6 +660,7 @@ def _are_dicts(value): return isinstance(value, (list, tuple)) and all(isinstanc
 # %% ../../nbs/26_engine.ipynb #00abc837
 def _is_limit(value): return value is None or isinstance(value, Integral) and value >= 0
 
+# %% ../../nbs/26_engine.ipynb #ac9a8963
 def _is_choice(value): return isinstance(value, (str, Mapping))
 
 # %% ../../nbs/26_engine.ipynb #afb80140

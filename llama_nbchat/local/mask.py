@@ -77,8 +77,10 @@ def _checked(grammar, name):
     if wrong: raise _not_held(name, messages[0])
     return grammar
 
+# %% ../../nbs/25_mask.ipynb #b41ea3c9
 def _called(schema): return getattr(schema, "__name__", "City")
 
+# %% ../../nbs/25_mask.ipynb #e3dfc1f9
 def _not_held(name, why):
     return ParameterError(f"An answer can't be held to this {name}: {clipped(printable(str(why)), 300)}", name=name,
         nearest=None)
@@ -91,6 +93,7 @@ class _Bytes:
     tokens = [bytes([byte]) for byte in range(256)] + [b"\xff<end>"]
     def __call__(self, text): return list(text)
 
+# %% ../../nbs/25_mask.ipynb #76834fb2
 _LONGEST = 24   # Bytes of a token with which something is closed
 _COUNTED = 4000   # Texts of which it is known how many tokens they are
 
@@ -168,6 +171,7 @@ def in_letters(self:Vocabulary,
         return found[0] if found["token"] is None else json.dumps(self._letter_of(int(found["token"])).decode())
     return _CONTROLS.sub(written, grammar) if "<[" in grammar and not grammar.startswith("{") else grammar
 
+# %% ../../nbs/25_mask.ipynb #dcfe6109
 @patch
 def _letter_of(self:Vocabulary, token):
     if token not in self.letters:
@@ -223,6 +227,7 @@ def _joined(matcher, forced, known):
         at = known.rfind(forced, 0, at)
     return None
 
+# %% ../../nbs/25_mask.ipynb #8f9e020e
 def _is_end(matcher, text):
     "Whether what the matcher has read would be complete with this text."
     after = matcher.deep_copy()
@@ -259,6 +264,7 @@ def _sorted(mask):
     likely = likely or allowed[:1]
     return likely,bytes(byte for byte in allowed if byte not in likely)
 
+# %% ../../nbs/25_mask.ipynb #02943093
 def _different(matcher, letters):
     "For each of these bytes that leads elsewhere than those before it: the byte, and the matcher after it."
     found = set()
@@ -269,6 +275,7 @@ def _different(matcher, letters):
         if place not in found: yield bytes([byte]),after
         found.add(place)
 
+# %% ../../nbs/25_mask.ipynb #d7319f8f
 def _by_and_by(text, matcher, known, words, most=5000):
     "The first end that is found by going on; None if it is too far."
     at,before,same = matcher.deep_copy(),None,0
@@ -287,6 +294,7 @@ def _by_and_by(text, matcher, known, words, most=5000):
         text += added
     return None
 
+# %% ../../nbs/25_mask.ipynb #8a196806
 def _leading_out(matcher, words, mask):
     "Of these words, those after which something else may come than before them, each with the matcher after it."
     found = {mask}
@@ -297,6 +305,7 @@ def _leading_out(matcher, words, mask):
         if place not in found: yield word,after
         found.add(place)
 
+# %% ../../nbs/25_mask.ipynb #4aaf8c17
 def _words(grammar):
     "The texts with which free texts may end in a grammar in Lark, the shortest first: of terminals and suffixes."
     rules = [line for line in grammar.splitlines() if line[:1].isupper() or "[suffix=" in line]
@@ -358,6 +367,7 @@ def _least_end(vocabulary, letters, grammar):
     text = _least(root, known, of_part)
     return text.encode() if text and _is_end(letters, text.encode()) else None
 
+# %% ../../nbs/25_mask.ipynb #5e2cf5ec
 def _references(schema):
     "The references in a schema."
     if isinstance(schema, list): return [name for part in schema for name in _references(part)]
@@ -365,6 +375,7 @@ def _references(schema):
     own = [schema["$ref"]] if isinstance(schema.get("$ref"), str) else []
     return [*own, *(name for part in schema.values() for name in _references(part))]
 
+# %% ../../nbs/25_mask.ipynb #d6f24b85
 def _part_of(root, reference):
     "What a reference stands for; None if it leads nowhere."
     for name in reference.removeprefix("#").split("/")[1:]:
@@ -652,6 +663,7 @@ def _may_think(self:Thinking, token, left):
     self.texts.setstate(before)
     return room > _missing(half)
 
+# %% ../../nbs/25_mask.ipynb #69967ae1
 def _missing(half):
     "How many bytes a character lacks of which these are the beginning."
     return max(0, 2 + (half[0] >= 0xe0) + (half[0] >= 0xf0) - len(half)) if half else 0
@@ -669,6 +681,7 @@ def _read(self:Thinking, piece):
     rest = "" if in_part else (answer + self.apart.held).lstrip()
     if self.answering and self.then is not None and rest: self.then.read(rest)
 
+# %% ../../nbs/25_mask.ipynb #2ff0bd2b
 @patch
 def _closing(self:Thinking):
     "The tokens that close the reasoning."
