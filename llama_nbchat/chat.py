@@ -218,16 +218,17 @@ def _check(self:Chat, params):
     check_places(params, params if known is None else known, "path, ")
     check_parameters(params, known, trait(self.model, "name"))
     tools = params.get("tools")
-    if any(_holds_functions(params.get(name)) for name in ("tools", "functions")):
-        raise ParameterError("Functions are handed to a chat, as in Chat(model, tools=[...]), not to a prompt.",
-            name="tools", nearest=None)
+    for name in ("tools", "functions"):
+        if _holds_functions(params.get(name)):
+            raise ParameterError("Functions are handed to a chat, as in Chat(model, tools=[...]), not to a prompt: "
+                f"leave {name} out.", name=name, nearest=None)
     if self.tools and not can(self.model, "tools"):
         raise ParameterError(f"{trait(self.model, 'name')} can't call functions: leave tools out.", name="tools",
             nearest=None)
     if self.tools: self.tools.choice(params.get("tool_choice"))
     elif _is_call(params.get("tool_choice")) and not tools:
-        raise ParameterError("There is nothing to choose from: hand functions over with the chat, as in Chat(model, "
-            "tools=[...]).", name="tool_choice", nearest=None)
+        raise ParameterError("tool_choice has nothing to choose from: hand functions over with the chat, as in "
+            "Chat(model, tools=[...]).", name="tool_choice", nearest=None)
 
 # %% ../nbs/40_chat.ipynb #bdcd7e12
 def _holds_functions(given):

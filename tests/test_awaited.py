@@ -80,7 +80,7 @@ def test_hundreds_over_a_few_chats_and_one_model():
     for k, chat in enumerate(chats):
         assert [turn.prompt for turn in chat.messages.turns] == [f"prompt {n}" for n in range(k, 300, 5)]
         assert in_order(chat) and all(turn.text and not turn.interrupted for turn in chat.messages.turns)
-    assert most[0] <= 5   # one for each chat; others are at their last line
+    assert most[0] <= 10   # one for each chat, and one that is at its last lines, of 300
 
 
 def test_a_thousand_wait_without_a_thread():

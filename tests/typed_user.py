@@ -39,7 +39,7 @@ chat.save("talk.json", state=True)
 assert_type(Chat.load("talk.json", "model.gguf", temperature=0), Chat)
 assert_type(Chat.from_messages([{"role": "user", "content": "Hello"}], rerun="append"), Chat)
 assert_type(Chat.from_notebook("talk.ipynb", number=0), Chat)
-print(chat.rerun, chat.store)
+print(chat.rerun, chat.store, chat.tools, chat.max_calls)
 chat.ask("Hello")        # pyright: ignore[reportAttributeAccessIssue]
 chat.undo("2")           # pyright: ignore[reportArgumentType]
 
