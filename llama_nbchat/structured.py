@@ -168,6 +168,7 @@ def _referred(reference, root):
         found = found[name.replace("~1", "/").replace("~0", "~")]
     return found
 
+# %% ../nbs/51_structured.ipynb #42dfa234
 def _problems_of_object(value, schema, root, where):
     properties = schema.get("properties", {})
     for name in schema.get("required", ()):
@@ -178,6 +179,7 @@ def _problems_of_object(value, schema, root, where):
         for part in [*([properties[name]] if name in properties else []), *patterns, *others]:
             yield from _problems(item, part, root, f"{name!r} of {where}")
 
+# %% ../nbs/51_structured.ipynb #f2c5867a
 def _problems_of_list(value, schema, root, where):
     first = schema.get("prefixItems", [])
     for n,item in enumerate(value):
@@ -185,14 +187,17 @@ def _problems_of_list(value, schema, root, where):
         yield from _problems(item, part, root, f"item {n} of {where}")
     yield from _problems_of_size(len(value), schema, "Items", where)
 
+# %% ../nbs/51_structured.ipynb #dbab9a81
 def _problems_of_text(value, schema, where):
     if "pattern" in schema and not re.search(schema["pattern"], value): yield f"{where} is not like {schema['pattern']}"
     yield from _problems_of_size(len(value), schema, "Length", where)
 
+# %% ../nbs/51_structured.ipynb #6f8121df
 def _problems_of_size(size, schema, what, where):
     if size < schema.get(f"min{what}", 0): yield f"{where} is too short"
     if size > schema.get(f"max{what}", size): yield f"{where} is too long"
 
+# %% ../nbs/51_structured.ipynb #1684b60c
 def _problems_of_number(value, schema, where):
     low,high = schema.get("minimum", value),schema.get("maximum", value)
     if value < low or value <= schema.get("exclusiveMinimum", value - 1): yield f"{where} is too small"

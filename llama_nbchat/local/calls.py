@@ -253,6 +253,7 @@ def _up_to_a_call(self:CallReader):
     thought,waits = self._thought() if self.seen else ("", False)
     return thought if waits else thought + self._up_to_the_mark()
 
+# %% ../../nbs/23_calls.ipynb #e084fd6d
 @patch
 def _up_to_the_mark(self:CallReader):
     opens = self.format.opens
@@ -492,6 +493,7 @@ def _decoded(text, schema, kinds, root=None):
     if "string" not in known: return value
     return text if isinstance(value, str) or not _fits(value, schema, root) else value
 
+# %% ../../nbs/23_calls.ipynb #f2fb5cb5
 def _parsed(text, bare):
     "What a text says as JSON or, if it is none, as Python writes values; else the text."
     with suppress(ValueError): return json.loads(text, strict=False)
@@ -514,6 +516,7 @@ def _alternatives(schema, root=None, depth=0):
     kind = schema.get("type") or ("object" if "properties" in schema else "array" if "items" in schema else ())
     return [{**schema, "type": one} for one in ([kind] if isinstance(kind, str) else kind)] or [{}]
 
+# %% ../../nbs/23_calls.ipynb #8e072e88
 def _referred(path, root):
     "The part of a schema to which a `$ref` leads; nothing, if it leads nowhere."
     for key in path.removeprefix("#").split("/")[1:]:
@@ -532,6 +535,7 @@ def _fits(value, schema, root=None):
     "Whether a schema allows a value."
     return any(_fits_one(value, option, root) for option in _alternatives(schema, root))
 
+# %% ../../nbs/23_calls.ipynb #db654519
 def _fits_one(value, schema, root):
     kind = _json_type(value)
     if "const" in schema: return (kind, value) == (_json_type(schema["const"]), schema["const"])
@@ -563,6 +567,7 @@ def _of_elements(self:CallFormat, text, schema, kinds, root=None):
     values = [self._of_parts(parts, option, root) for option in options]
     return next((value for value in values if _fits(value, schema, root)), values[0])
 
+# %% ../../nbs/23_calls.ipynb #9f0ec3c3
 @patch
 def _of_parts(self:CallFormat, parts, schema, root):
     "The list or dict of these names and contents."
@@ -573,6 +578,7 @@ def _of_parts(self:CallFormat, parts, schema, root):
     kinds = [(key, part, known.get(key, schema.get("additionalProperties"))) for key,part in parts]
     return {key: self._of_elements(part, kind, set(), root) for key,part,kind in kinds}
 
+# %% ../../nbs/23_calls.ipynb #7f2e8e8b
 @patch
 def _elements(self:CallFormat, text, at):
     "Names and contents of the tags that stand one after the other, and where they end."
