@@ -81,7 +81,7 @@ def test_hundreds_over_a_few_chats_and_one_model():
     for k, chat in enumerate(chats):
         assert [turn.prompt for turn in chat.messages.turns] == [f"prompt {n}" for n in range(k, 300, 5)]
         assert in_order(chat) and all(turn.text and not turn.interrupted for turn in chat.messages.turns)
-    assert most[0] <= 10   # one for each chat, and one that is at its last lines, of 300
+    assert most[0] <= 5   # one for each chat; others are at their last line
 
 
 def test_a_thousand_wait_without_a_thread():
@@ -348,8 +348,7 @@ def test_a_busy_server_is_not_waited_for():
             chat = Chat(server.address)
             begin = time.monotonic()
             with pytest.raises(asyncio.TimeoutError): await asyncio.wait_for(chat.aprompt("Count"), 0.5)
-            while workers(): await asyncio.sleep(0.05)
-            assert time.monotonic() - begin < 20
+            assert all(worker.ended for worker in workers()) and time.monotonic() - begin < 20   # they are at their last line
         asyncio.run(work())
 
 

@@ -25,7 +25,7 @@ def kernel():
     manager.start_kernel()
     client = manager.client()
     client.start_channels()
-    client.wait_for_ready(timeout=300)
+    client.wait_for_ready(timeout=60)
     yield manager, client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -38,7 +38,7 @@ def execute(kernel, code, on_message=lambda message: None):
     def note(message):
         messages.append(message)
         on_message(message)
-    reply = client.execute_interactive(code, output_hook=note, timeout=300)
+    reply = client.execute_interactive(code, output_hook=note, timeout=60)
     return reply["content"]["status"], [m for m in messages if m["msg_type"] not in ("status", "execute_input")]
 
 
