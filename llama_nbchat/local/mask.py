@@ -14,6 +14,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from functools import lru_cache, partial
 from heapq import heappop, heappush
 from importlib.util import find_spec
@@ -42,7 +43,7 @@ def schema_grammar(
 ) -> str:
     "The grammar of what a JSON schema allows. Raises `ParameterError`, which names what a mask can't do."
     if not isinstance(schema, Mapping):
-        instead = f'chat.structured("...", {_called(schema)})'
+        instead = f'chat.structured("...", {getattr(schema, "__name__", "City")})'
         raise _not_held("schema", f"it is a JSON schema, a dict; for a type, write {instead}")
     matcher = optional("llguidance", "tools").LLMatcher
     try: grammar = matcher.grammar_from_json_schema(json.dumps(schema), overrides=_WRITTEN)
@@ -76,9 +77,6 @@ def _checked(grammar, name):
     wrong,messages = optional("llguidance", "tools").LLMatcher.validate_grammar_with_warnings(grammar)
     if wrong: raise _not_held(name, messages[0])
     return grammar
-
-# %% ../../nbs/25_mask.ipynb #b41ea3c9
-def _called(schema): return getattr(schema, "__name__", "City")
 
 # %% ../../nbs/25_mask.ipynb #e3dfc1f9
 def _not_held(name, why):
@@ -120,7 +118,7 @@ class Vocabulary:
             if piece: self.longest[piece[0]] = max(len(piece), self.longest.get(piece[0], 0))
         self.counts = {}    # of some texts, how many tokens they are
         self.begun = {}     # of the latest grammars, what every guide begins with
-        self.letters = {}   # which letter stands for a control token in what is found out letter by letter
+        self.letters = {}   # with control tokens: which letter stands for each of them
 
     def first(self, text:bytes) -> bytes:
         "The longest token with which a text begins; nothing if there is none."
@@ -156,10 +154,27 @@ class Vocabulary:
         count = self.count(text)
         return count is not None and count <= room
 
+# %% ../../nbs/25_mask.ipynb #e2972a74
+@patch
+def with_controls(self:Vocabulary,
+    grammar:str   # In the tokens of the model
+) -> Vocabulary:
+    "This vocabulary or, for a grammar that names control tokens, a copy of it that has letters for them."
+    if not _has_controls(grammar): return self
+    if "_controls" not in vars(self):
+        self._controls = copy(self)
+        vars(self._controls).update(_controls=self._controls, numbers=dict(self.numbers), counts={}, letters={})
+    return self._controls
+
+# %% ../../nbs/25_mask.ipynb #1c363b06
+_CONTROLS = re.compile(r'"(?:[^"\\\n]|\\.)*"|<\[(?P<token>\d+)\]>|(?P<text>\(\?s:\.\*\))')
+
+def _has_controls(grammar): return "<[" in grammar and not grammar.startswith("{") and any(
+    found["token"] for found in _CONTROLS.finditer(grammar))
+
 # %% ../../nbs/25_mask.ipynb #9943cc0b
 _SPARE = [bytes([n]) for n in (*range(1, 9), *range(14, 32))]   # letters that stand for control tokens
 _OTHERS = r"[^\x01-\x08\x0e-\x1f]*"                            # a text without them
-_CONTROLS = re.compile(r'"(?:[^"\\\n]|\\.)*"|<\[(?P<token>\d+)\]>|(?P<text>\(\?s:\.\*\))')
 
 @patch
 def in_letters(self:Vocabulary,
@@ -169,7 +184,7 @@ def in_letters(self:Vocabulary,
     def written(found):
         if found["text"]: return _OTHERS
         return found[0] if found["token"] is None else json.dumps(self._letter_of(int(found["token"])).decode())
-    return _CONTROLS.sub(written, grammar) if "<[" in grammar and not grammar.startswith("{") else grammar
+    return _CONTROLS.sub(written, grammar) if _has_controls(grammar) else grammar
 
 # %% ../../nbs/25_mask.ipynb #dcfe6109
 @patch
@@ -386,6 +401,7 @@ def _part_of(root, reference):
 # %% ../../nbs/25_mask.ipynb #2329e97e
 _GRAMMARS,_QUICK = 32,400   # How many grammars are remembered; ways on that are looked at in the middle of an answer
 _LONGER = 10_000            # The same where something is begun after what was complete, such as another call
+_NO_ROOM = 2**31            # More tokens than there can be
 
 class Guide:
     "Lets a model write what a grammar allows, and nothing else, to its end. Raises `ParameterError` if there is none."
@@ -394,7 +410,7 @@ class Guide:
         grammar:str,            # As `schema_grammar`, `pattern_grammar` and `lark_grammar` make them
         is_text:bool=False      # May it be cut anywhere? Then it is not closed
     ):
-        self.vocabulary = vocabulary
+        self.vocabulary = vocabulary = vocabulary.with_controls(grammar)
         self.is_text = is_text
         matcher,letters,self.end,self.words = vocabulary.begun.get(grammar) or self._first(grammar)
         self.matcher,self.letters = matcher.deep_copy(),letters.deep_copy()   # the same, in tokens and in bytes
@@ -416,7 +432,8 @@ class Guide:
     @property
     def needs(self) -> int:
         "How many tokens it takes at least to end what was begun."
-        return self.vocabulary.count(self.end)
+        count = self.vocabulary.count(self.end)
+        return _NO_ROOM if count is None else count
 
     def apply(self,
         scores   # Of all tokens, a numpy array, which is changed
@@ -469,9 +486,8 @@ class Guide:
         "A short end of what would then be written, or None."
         if letters.is_accepting(): return b""
         fits = self.vocabulary.fits
-        ends = [self.end[len(piece):]] if self.end.startswith(piece) else [self.end]
-        for end in ends:
-            if _is_end(letters, end) and fits(end, room): return end
+        end = self.end.removeprefix(piece)
+        if _is_end(letters, end) and fits(end, room): return end
         for known in (self.end, b""):
             end = _shortest_end(letters, known, _QUICK if self.end else _LONGER, self.words)
             if end is not None and fits(end, room): return end
@@ -484,7 +500,7 @@ def read(self:Guide,
 ):
     "Goes on from a text. Raises `ParameterError` if it does not fit."
     for token in self.vocabulary.tokens(text.encode("utf-8", "replace")) or [-1]:
-        if token < 0 or not self._go_on(token, 2**31):
+        if token < 0 or not self._go_on(token, _NO_ROOM):
             raise _not_held("grammar", f"what was begun, {clipped(text)!r}, does not fit it")
     self.end = _shortest_end(self.letters, self.end, words=self.words) or self.end
 

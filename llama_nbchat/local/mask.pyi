@@ -2,6 +2,7 @@ from __future__ import annotations
 from typing import Any
 from collections.abc import Callable
 from collections.abc import Mapping
+from copy import copy
 from itertools import count
 from llama_nbchat.errors import ParameterError
 
@@ -64,6 +65,10 @@ class Vocabulary:
 
     def fits(self, text: bytes, room: int) -> bool:
         """Whether the text can be written with so many tokens."""
+        ...
+
+    def with_controls(self, grammar: str) -> Vocabulary:
+        """This vocabulary or, for a grammar that names control tokens, a copy of it that has letters for them."""
         ...
 
     def in_letters(self, grammar: str) -> str:
