@@ -273,9 +273,9 @@ def note(text:str, tags:list[str], where:dict[str, int], how:Literal["short", "l
 def rest(): return "rested"
 
 
-def random_model(template, folder, begin=""):
+def random_model(template, folder, begin="", controls=None):
     "An engine whose answers begin so, once; everything else is left to chance, as far as the mask allows."
-    engine, _ = opened(template, folder)
+    engine, _ = opened(template, folder, controls)
     sampler, begun = engine.decoder.sampler, iter(engine.decoder.tokenize(begin(engine) if callable(begin) else begin, special=True, begins=False))
     def beginning(*given):
         choose = sampler(*given)
@@ -484,3 +484,38 @@ def test_who_may_not_call_is_not_blamed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         chat("Mars?", tool_choice="required")
+
+
+def test_a_mark_that_could_begin_a_stop_string_begins_a_call(tmp_path):
+    "What is held back until that is known counts, too: the mark is written letter by letter."
+    template = test_calls.BEGIN + test_calls.FORMS["name"][0] + test_calls.END
+    engine = random_model(template, tmp_path, "Well. [CALLS]", controls=[])
+    assert len(engine.decoder.tokenize("[CALLS]", special=True, begins=False)) > 2
+    reply = by_chance(Chat(engine, tools=[note, rest], footer=False), "Note it", seed=1, stop=["[CALLS]!!"])
+    assert reply.calls and [call.error for call in reply.calls] == [None] * len(reply.calls) and reply.messages[1].text == "Well. "
+
+
+# With `<|return|>`, as llama.cpp knows it, `<|end|>` ends a part and not the answer.
+CHANNELS = "{# <|return|> #}{% if tools %}<|tools|>{{ tools|tojson }}<|end|>{% endif %}{% for m in messages %}<|start|>{{ m.role }}" + test_calls.FORMS["channel"][0].replace("{% for c", "{% if not m.tool_calls %}<|message|>{{ m.content }}<|end|>{% endif %}{% for c", 1) + "{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+
+
+@pytest.mark.parametrize("thinking", ({}, {"thinking": 5}, {"thinking": 0}))
+@pytest.mark.parametrize("begin", ("", "<|channel|>analysis<|message|>Hm, so", "<|channel|>analysis<|message|>Hm.<|end|>"))
+def test_a_call_that_has_to_be_stands_in_a_part_of_its_own(tmp_path, begin, thinking):
+    "And not in the channel of the answer, where a model has never written one."
+    engine = random_model(CHANNELS, tmp_path, begin)
+    deltas = list(engine.stream([{"role": "user", "content": "Rest"}], tools=Tools([rest]).as_dicts(), tool_choice="required", temperature=2.0, seed=3, max_tokens=80, **thinking))
+    assert [call["function"]["name"] for delta in deltas for call in delta.tool_calls] == ["rest"]
+    assert "final" not in "".join(delta.text for delta in deltas)
+
+
+def test_what_goes_on_behind_a_text_is_no_call_without_a_mark(tmp_path):
+    "A bare object is a call only where an answer begins with it; this one has begun before."
+    template = test_calls.BEGIN + test_calls.FORMS["bare"][0] + test_calls.END
+    written = '{"name": "rest", "arguments": {}}'
+    for begun in ("", "An object: "):
+        engine = writing(template, tmp_path, written)
+        asked = [{"role": "user", "content": "Show me"}, *([{"role": "assistant", "content": begun}] if begun else [])]
+        deltas = list(engine.stream(asked, tools=Tools([rest]).as_dicts()))
+        assert any(delta.tool_calls for delta in deltas) == (not begun)
+        assert "".join(delta.text for delta in deltas) == (written if begun else "")
