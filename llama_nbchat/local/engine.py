@@ -581,13 +581,7 @@ def _prepare(self:Engine, messages, params):
     settings = dict(prompt.settings)
     if settings.get("grammar") and (held_to or thinking is not None):   # llama.cpp's, which knows of no other token
         raise _not_both("a LlamaGrammar", held_to[0] if held_to else "thinking")
-    if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
-    held = self._held(prompt, tokens)
-    room = self.n_ctx - len(tokens)
-    if room <= 0:
-        raise ContextOverflowError(f"The conversation takes {counted(len(tokens), 'token')}, but the context window "
-            f"holds {self.n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
-            prompt_tokens=len(tokens), n_ctx=self.n_ctx)
+    held,room = self._held(prompt, tokens),self._room_after(tokens)
     most,seed,stops = (settings.pop(name, None) for name in ("max_tokens", "seed", "stop"))
     most = min(most, room) if most and most > 0 else room
     seed = self.seeds.getrandbits(32) if seed is None else seed
@@ -603,6 +597,17 @@ def _shows_more_than_text(message):
     "Whether a message has a part that is no text; what is no message is found by the template's room."
     parts = message.get("content") if isinstance(message, Mapping) else None
     return isinstance(parts, list) and any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
+
+# %% ../../nbs/26_engine.ipynb #fbb44e50
+@patch
+def _room_after(self:Engine, tokens):
+    "How many tokens there may be after these. Raises `ContextOverflowError` if there is no room, `MessageError` for none."
+    if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
+    room = self.n_ctx - len(tokens)
+    if room > 0: return room
+    raise ContextOverflowError(f"The conversation takes {counted(len(tokens), 'token')}, but the context window "
+        f"holds {self.n_ctx:,}. Say it shorter, start a new chat, or load the model with a larger n_ctx.",
+        prompt_tokens=len(tokens), n_ctx=self.n_ctx)
 
 # %% ../../nbs/26_engine.ipynb #e3333799
 @patch
