@@ -601,7 +601,7 @@ def _shows_more_than_text(message):
 # %% ../../nbs/26_engine.ipynb #fbb44e50
 @patch
 def _room_after(self:Engine, tokens):
-    "How many tokens there may be after these. Raises `ContextOverflowError` if there is no room, `MessageError` for none."
+    "How many tokens there may be after these. Raises `ContextOverflowError`, and `MessageError` if there are none."
     if not tokens: raise MessageError("There is nothing to answer: the conversation is empty.", content=None)
     room = self.n_ctx - len(tokens)
     if room > 0: return room
